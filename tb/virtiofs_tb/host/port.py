@@ -1,0 +1,187 @@
+"""HostPort: all that a driver may know about its world.
+
+A scenario is written against these protocols and runs against every target that meets its needs: the RTL in a
+simulator (RtlHost), the golden device (ModelHost), QEMU (QemuHost). Nothing here imports a simulator.
+Times are picoseconds of simulated time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Generic, Protocol, TypeVar
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class HostCaps:
+    """What this target can do; a scenario's `needs` are fields of this class that must be true.
+
+    tlp: packets are visible; time: simulated time is exact; dpu: the DPU's side is reachable; faults: completions
+    can be made to fail; intx, flr: the function has them.
+    """
+
+    tlp: bool = False
+    time: bool = False
+    dpu: bool = False
+    faults: bool = False
+    intx: bool = False
+    flr: bool = False
+
+
+@dataclass(frozen=True)
+class Interrupt:
+    """An interrupt as the host saw it. vector: MSI-X message data (INTx: None). t_ps: when it arrived."""
+
+    t_ps: int
+    vector: int | None
+
+
+@dataclass(frozen=True)
+class Store:
+    """One store of the driver to host memory, in program order."""
+
+    address: int
+    data: bytes
+
+
+class Event(Protocol):
+    """A level that tasks wait for; setting it wakes all of them."""
+
+    def set(self) -> None: ...
+    def clear(self) -> None: ...
+    def is_set(self) -> bool: ...
+    async def wait(self, timeout_ps: int | None = None) -> bool:
+        """True when set, False when `timeout_ps` passed first (None: no limit)."""
+        ...
+
+
+class Task(Protocol[T_co]):
+    """A running coroutine. Await `join()` for its result; it raises what the coroutine raised."""
+
+    def done(self) -> bool: ...
+    def cancel(self) -> None: ...
+    async def join(self) -> T_co: ...
+
+
+class HostMemory(Protocol):
+    """The driver's view of host memory: loads, stores that take effect now, and an allocator."""
+
+    def read(self, address: int, size: int) -> bytes: ...
+    def write(self, address: int, data: bytes) -> None: ...
+    def allocate(self, size: int, align: int = 16, high: bool = False) -> int:
+        """Reserve `size` bytes (above 4 GiB if `high`); zeroed. Raises MemoryError when the arena is full."""
+        ...
+
+    def free(self, address: int) -> None: ...
+
+
+class NotifyResult(Enum):
+    """What the notify mailbox says of a message."""
+
+    ACCEPTED = 1  # stored, a buffer is ready
+    HELD = 2  # stored, waiting for a buffer or for the INIT reply
+    REFUSED = 3  # nothing is kept
+
+
+@dataclass(frozen=True)
+class DeviceError:
+    """One entry of the endpoint's error log (codes: docs/dpu-port.md)."""
+
+    code: int
+    fatal: bool
+    queue: int
+    address: int
+
+
+@dataclass
+class Straps:
+    """What the DPU may set while device_status reads 0. None leaves a strap as it is."""
+
+    num_request_queues: int | None = None
+    features: int | None = None
+    literal_numbering: bool | None = None
+    max_queue_size: int | None = None
+    notify_buf_size: int | None = None
+    notify_policy: int | None = None
+    tag: bytes | None = None
+
+
+class DpuPort(Protocol):
+    """The DPU's side of the endpoint. Optional: a vendor's DPU side is its own firmware."""
+
+    async def strap(self, straps: Straps) -> None:
+        """Raises DpuError when device_status is not 0 (SLVERR)."""
+        ...
+
+    async def offer(self, features: int) -> None: ...
+    async def personality(self, literal: bool) -> None: ...
+    async def notify(self, message: bytes) -> NotifyResult:
+        """Hand a whole message (fuse_out_header included) to the notify mailbox."""
+        ...
+
+    async def set_time(self, seconds: int, nanoseconds: int) -> None: ...
+    async def counters(self) -> dict[str, int]: ...
+    async def error_log(self) -> list[DeviceError]:
+        """Take all entries out of the log."""
+        ...
+
+
+class DpuError(Exception):
+    """The DPU port answered SLVERR; the message names the register."""
+
+
+class HostPort(Protocol):
+    caps: HostCaps
+    memory: HostMemory
+    dpu: DpuPort | None
+
+    async def config_read(self, fn: int, offset: int, size: int) -> int: ...
+    async def config_write(self, fn: int, offset: int, size: int, value: int) -> None: ...
+    async def bar_read(self, fn: int, bar: int, offset: int, size: int) -> int: ...
+    async def bar_write(self, fn: int, bar: int, offset: int, size: int, value: int) -> None:
+        """Returns when the write is handed over; a read flushes."""
+        ...
+
+    def on_interrupt(self, callback: Callable[[Interrupt], None]) -> None: ...
+    async def wait_memory(
+        self, addr: int, size: int, ready: Callable[[bytes], bool], timeout_ps: int
+    ) -> bool: ...
+    async def store(self, writes: Sequence[Store]) -> None:
+        """Perform the stores in order, at seeded moments of simulated time; returns when the last is done."""
+        ...
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T]) -> Task[T]: ...
+    def event(self) -> Event: ...
+    async def sleep(self, duration_ps: int) -> None:
+        """Let simulated time pass: for stimulus (a period without buffers), never to await an outcome."""
+        ...
+
+    def now_ps(self) -> int: ...
+    def note(self, text: str) -> None:
+        """Put a driver note into the observation log."""
+        ...
+
+
+@dataclass
+class FaultPlan:
+    """Which completions of the host fail. Each rule is used up once it has struck `count` times."""
+
+    rules: list[Fault] = field(default_factory=list)
+
+
+@dataclass
+class Fault:
+    """Fail the completion of a device read that touches [address, address + size).
+
+    kind: 'ur', 'ca', 'poison', 'timeout' (no completion at all). skip: let that many matching reads pass first.
+    """
+
+    address: int
+    size: int
+    kind: str
+    count: int = 1
+    skip: int = 0
