@@ -1,0 +1,252 @@
+"""fuse_engine_if: messages between the endpoint and whatever answers FUSE, and the port that carries them.
+
+Each message has a 128-bit `user` word; the layout is that of the structs in hdl/pkg/endpoint_pkg.sv (the first field
+of a packed struct is its most significant one). docs: the semantics of the fields stand with each class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+HEAD_BYTES_MAX = 1024
+"""At most this many bytes of the readable part travel with a request."""
+
+
+class Lane(IntEnum):
+    """Write lane of a request: posted order holds within a lane."""
+
+    HI = 0
+    NTF = 1
+    REQ = 2
+
+
+class MoverDirection(IntEnum):
+    """Direction of a mover job."""
+
+    IN = 0  # host memory to storage
+    OUT = 1  # storage to host memory
+
+
+class MoverResult(IntEnum):
+    """How a mover job ended."""
+
+    OK = 0
+    BUS_ERROR = 1  # the engine answers EIO
+    CANCELLED = 2
+
+
+class ReplyKind(IntEnum):
+    """What a reply does with its request; the two last ones give used length 0."""
+
+    REPLY = 0
+    NONE = 1
+    CANNOT_REPLY = 2
+
+
+class NotifyClass(IntEnum):
+    """Whether a notification may be coalesced or dropped."""
+
+    RESERVED = 0  # raw, LOCK, POLL, RETRIEVE, STORE: keeps its place
+    INVALIDATION = 1
+
+
+class ControlKind(IntEnum):
+    """What was reset."""
+
+    DEVICE_RESET = 0
+    QUEUE_RESET = 1
+
+
+@dataclass(slots=True)
+class EngineRequest:
+    """A request handed to the engine, followed by `head_bytes` bytes. readable, writable: bytes of the chain's parts."""
+
+    ctx: int
+    queue: int
+    lane: int
+    epoch: int
+    readable: int
+    writable: int
+    function: int
+    head_bytes: int
+
+    def to_user(self) -> int:
+        """The message as the 128-bit word of the stream."""
+        return (
+            self.ctx
+            | self.queue << 8
+            | self.lane << 16
+            | self.epoch << 24
+            | self.readable << 32
+            | self.writable << 64
+            | self.function << 96
+            | self.head_bytes << 112
+        )
+
+    @classmethod
+    def from_user(cls, user: int) -> EngineRequest:
+        """The message in a 128-bit word."""
+        return cls(
+            user & 0xFF,
+            user >> 8 & 0xFF,
+            user >> 16 & 0xFF,
+            user >> 24 & 0xFF,
+            user >> 32 & 0xFFFFFFFF,
+            user >> 64 & 0xFFFFFFFF,
+            user >> 96 & 0xFFFF,
+            user >> 112 & 0xFFFF,
+        )
+
+
+@dataclass(slots=True)
+class MoverJob:
+    """Move `length` bytes between storage at `address` and the chain's readable (in) or writable (out) part at
+    `offset`."""
+
+    ctx: int
+    direction: int
+    epoch: int
+    offset: int
+    length: int
+    address: int
+
+    def to_user(self) -> int:
+        """The message as the 128-bit word of the stream."""
+        return (
+            self.ctx
+            | self.direction << 8
+            | self.epoch << 24
+            | self.offset << 32
+            | self.length << 64
+            | self.address << 96
+        )
+
+    @classmethod
+    def from_user(cls, user: int) -> MoverJob:
+        """The message in a 128-bit word."""
+        return cls(
+            user & 0xFF,
+            user >> 8 & 0xFF,
+            user >> 24 & 0xFF,
+            user >> 32 & 0xFFFFFFFF,
+            user >> 64 & 0xFFFFFFFF,
+            user >> 96 & 0xFFFFFFFF,
+        )
+
+
+@dataclass(slots=True)
+class MoverDone:
+    """The end of a mover job (`MoverResult`)."""
+
+    ctx: int
+    result: int
+    epoch: int
+
+    def to_user(self) -> int:
+        """The message as the 128-bit word of the stream."""
+        return self.ctx | self.result << 8 | self.epoch << 24
+
+    @classmethod
+    def from_user(cls, user: int) -> MoverDone:
+        """The message in a 128-bit word."""
+        return cls(user & 0xFF, user >> 8 & 0xFF, user >> 24 & 0xFF)
+
+
+@dataclass(slots=True)
+class EngineReply:
+    """The answer to a request: `immediate` bytes travel with it, then `storage_length` bytes from storage follow."""
+
+    ctx: int
+    kind: int
+    epoch: int
+    immediate: int = 0
+    storage_length: int = 0
+    address: int = 0
+
+    def to_user(self) -> int:
+        """The message as the 128-bit word of the stream."""
+        return (
+            self.ctx
+            | self.kind << 8
+            | self.epoch << 24
+            | self.immediate << 32
+            | self.storage_length << 64
+            | self.address << 96
+        )
+
+    @classmethod
+    def from_user(cls, user: int) -> EngineReply:
+        """The message in a 128-bit word."""
+        return cls(
+            user & 0xFF,
+            user >> 8 & 0xFF,
+            user >> 24 & 0xFF,
+            user >> 32 & 0xFFFFFFFF,
+            user >> 64 & 0xFFFFFFFF,
+            user >> 96 & 0xFFFFFFFF,
+        )
+
+
+@dataclass(slots=True)
+class EngineNotify:
+    """A notification from the engine, followed by `length` bytes (fuse_out_header included)."""
+
+    notify_class: int
+    epoch: int
+    length: int
+
+    def to_user(self) -> int:
+        """The message as the 128-bit word of the stream."""
+        return self.notify_class | self.epoch << 24 | self.length << 32
+
+    @classmethod
+    def from_user(cls, user: int) -> EngineNotify:
+        """The message in a 128-bit word."""
+        return cls(user & 0xFF, user >> 24 & 0xFF, user >> 32 & 0xFFFFFFFF)
+
+
+@dataclass(slots=True)
+class EngineControl:
+    """A reset, to the engine, with the new epoch; the engine acknowledges the epoch once it has forgotten all else."""
+
+    kind: int
+    queue: int
+    epoch: int
+
+    def to_user(self) -> int:
+        """The message as the 128-bit word of the stream."""
+        return self.kind | self.queue << 8 | self.epoch << 24
+
+    @classmethod
+    def from_user(cls, user: int) -> EngineControl:
+        """The message in a 128-bit word."""
+        return cls(user & 0xFF, user >> 8 & 0xFF, user >> 24 & 0xFF)
+
+
+class EnginePort(Protocol):
+    """The firmware's side of fuse_engine_if. Callbacks run in the order of the messages; calls do not block."""
+
+    def on_request(self, callback: Callable[[EngineRequest, bytes], None]) -> None:
+        """`callback` gets every request with the head of its readable part."""
+        ...
+
+    def on_done(self, callback: Callable[[MoverDone], None]) -> None: ...
+    def on_control(self, callback: Callable[[EngineControl], None]) -> None: ...
+    def job(self, job: MoverJob) -> None:
+        """Start a mover job; its end is a MoverDone."""
+        ...
+
+    def reply(self, reply: EngineReply, immediate: bytes = b"") -> None: ...
+    def notify(self, notify: EngineNotify, message: bytes) -> None:
+        """Put a notification into the message store."""
+        ...
+
+    def control_ack(self, epoch: int) -> None: ...
+    def storage_read(self, address: int, size: int) -> bytes:
+        """The DPU's own view of the storage behind the mover."""
+        ...
+
+    def storage_write(self, address: int, data: bytes) -> None: ...
