@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -147,9 +147,7 @@ class HostPort(Protocol):
         ...
 
     def on_interrupt(self, callback: Callable[[Interrupt], None]) -> None: ...
-    async def wait_memory(
-        self, addr: int, size: int, ready: Callable[[bytes], bool], timeout_ps: int
-    ) -> bool: ...
+    async def wait_memory(self, addr: int, size: int, ready: Callable[[bytes], bool], timeout_ps: int) -> bool: ...
     async def store(self, writes: Sequence[Store]) -> None:
         """Perform the stores in order, at seeded moments of simulated time; returns when the last is done."""
         ...

@@ -1,0 +1,326 @@
+"""Observation log, version 1: everything that was seen at the endpoint's pins, in one total order.
+
+Two files. `observation.log`: a 64-byte file header (magic, version, record size, zeros), then 64-byte little-endian
+records. `observation.payload`: the payload arena; a record's `payload` is an offset in it. Payload is written before
+the records that name it, so a killed run leaves a log that is readable up to its last whole record.
+
+Fields of a record: t_ps, seq, address, payload offset (u64); length u32; kind, channel, status, byte enables (u8);
+function, tag (u16); hdr (4 x u32); 4 reserved bytes. For a TLP they repeat what the header says:
+
+==============  =====================================================================================
+address         memory request: the dword address; configuration request: the dword's byte offset in
+                configuration space; completion: Lower Address; message: 0
+length          bytes in the arena: 4 x Length where the packet has a payload, else 0
+status          completion: Completion Status in bits 2:0; any packet: EP (poisoned) in bit 7
+byte enables    memory and configuration requests: First DW BE in bits 3:0, Last DW BE in bits 7:4; else 0
+function        the endpoint's function number as the packet has it (requester of RQ and RC, completer of CC,
+                target of a configuration request on CQ; 0 for a memory request on CQ)
+tag             the packet's tag
+==============  =====================================================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+MAGIC = b"VFSOBLOG"
+VERSION = 1
+RECORD_SIZE = 64
+LOG_NAME = "observation.log"
+PAYLOAD_NAME = "observation.payload"
+
+_FILE_HEADER = struct.Struct("<8sII48x")
+_RECORD = struct.Struct("<QQQQIBBBBHH4I4x")
+_OFFSET = struct.Struct("<Q")
+_PAYLOAD_FIELD = 24  # byte offset of `payload` in a record
+
+_FLUSH_BYTES = 1 << 17
+_BATCH = 256
+
+Header = tuple[int, int, int, int]
+
+
+class Kind(IntEnum):
+    TLP = 1
+    INTERRUPT = 2
+    DPU_OPERATION = 3
+    ENGINE_REQUEST = 4
+    ENGINE_REPLY = 5
+    SNAPSHOT = 6
+    RESET = 7
+    NOTE = 8
+
+
+class Channel(IntEnum):
+    """Channels of kind TLP, named from the endpoint: requests in, completions out, requests out, completions in."""
+
+    CQ = 0
+    CC = 1
+    RQ = 2
+    RC = 3
+
+
+class EngineRequestChannel(IntEnum):
+    """Channels of kind ENGINE_REQUEST: endpoint to firmware."""
+
+    REQUEST = 0
+    DONE = 1
+    CONTROL = 2
+
+
+class EngineReplyChannel(IntEnum):
+    """Channels of kind ENGINE_REPLY: firmware to endpoint."""
+
+    JOB = 0
+    REPLY = 1
+    NOTIFY = 2
+    CONTROL_ACK = 3
+
+
+class DpuChannel(IntEnum):
+    """Channels of kind DPU_OPERATION: register write, register read, message into the notify mailbox."""
+
+    WRITE = 0
+    READ = 1
+    NOTIFY = 2
+
+
+class LogError(Exception):
+    """A file is no observation log, or one of another version."""
+
+
+@dataclass(slots=True)
+class Record:
+    """One observation. `be`: first | last << 4. hdr: DW0..DW3 of a TLP, or `user` of an engine message from bit 0."""
+
+    t_ps: int
+    seq: int
+    address: int
+    length: int
+    kind: int
+    channel: int
+    status: int
+    be: int
+    function: int
+    tag: int
+    hdr: Header
+    payload: bytes
+
+
+def pack(record: Record, payload_offset: int) -> bytes:
+    """The 64 bytes of `record`."""
+    return _RECORD.pack(
+        record.t_ps,
+        record.seq,
+        record.address,
+        payload_offset,
+        record.length,
+        record.kind,
+        record.channel,
+        record.status,
+        record.be,
+        record.function,
+        record.tag,
+        *record.hdr,
+    )
+
+
+def tlp_record(t_ps: int, seq: int, channel: int, hdr: Header, payload: bytes) -> Record:
+    """The record of a packet (see the table above for how its fields follow from the header)."""
+    dw0, dw1, dw2, dw3 = hdr
+    fmt_type = dw0 >> 24
+    packet = fmt_type & 0x1F
+    status = 0x80 if dw0 & 0x4000 else 0
+    be = function = address = 0
+    tag = dw1 >> 8 & 0xFF
+    if packet <= 0x01:  # memory request
+        address = (dw2 << 32 | dw3 & ~3) if fmt_type & 0x20 else dw2 & ~3
+        be = dw1 & 0xFF
+        if channel == Channel.RQ:
+            function = dw1 >> 16 & 7
+    elif packet == 0x0A:  # completion
+        address = dw2 & 0x7F
+        status |= dw1 >> 13 & 7
+        tag = dw2 >> 8 & 0xFF
+        function = (dw1 if channel == Channel.CC else dw2) >> 16 & 7
+    elif packet in (0x04, 0x05):  # configuration request
+        address = dw2 & 0xFFC
+        be = dw1 & 0xFF
+        function = dw2 >> 16 & 7
+    elif channel == Channel.RQ:
+        function = dw1 >> 16 & 7
+    return Record(t_ps, seq, address, len(payload), Kind.TLP, channel, status, be, function, tag, hdr, payload)
+
+
+def _record(fields: tuple[Any, ...], payload: bytes) -> Record:
+    """The record whose 64 bytes unpack to `fields`."""
+    f = fields
+    return Record(f[0], f[1], f[2], f[4], f[5], f[6], f[7], f[8], f[9], f[10], f[11:15], payload)
+
+
+class ObservationLog:
+    """Writes a log, hands its records to subscribers in batches, and keeps the trace hash.
+
+    directory: where the two files go; None keeps nothing (records still reach subscribers and the hash).
+    next_seq: source of `seq` for records that are appended without one. Where another part of the program stamps
+    packets, it must be that part's counter, so that there is one total order.
+    """
+
+    def __init__(self, directory: Path | None = None, next_seq: Callable[[], int] | None = None) -> None:
+        self._seq = 0
+        self._next_seq = next_seq if next_seq is not None else self._own_seq
+        self._subscribers: list[Callable[[list[Record]], None]] = []
+        self._batch: list[Record] = []
+        self._records = bytearray()
+        self._arena = bytearray()
+        self._arena_written = 0  # arena bytes before those in _arena
+        self._record_hash = hashlib.sha256()
+        self._payload_hash = hashlib.sha256()
+        self.count = 0
+        self._log_file: FileIO | None = None
+        self._payload_file: FileIO | None = None
+        if directory is not None:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._log_file = (directory / LOG_NAME).open("wb", buffering=0)
+            self._payload_file = (directory / PAYLOAD_NAME).open("wb", buffering=0)
+            self._log_file.write(_FILE_HEADER.pack(MAGIC, VERSION, RECORD_SIZE))
+
+    def subscribe(self, callback: Callable[[list[Record]], None]) -> None:
+        """Call `callback` with batches of records, in order; it must not keep the list."""
+        self._subscribers.append(callback)
+
+    def append(
+        self,
+        t_ps: int,
+        kind: int,
+        channel: int = 0,
+        *,
+        seq: int | None = None,
+        address: int = 0,
+        status: int = 0,
+        be: int = 0,
+        function: int = 0,
+        tag: int = 0,
+        hdr: Header = (0, 0, 0, 0),
+        payload: bytes = b"",
+    ) -> Record:
+        """Add one record; `seq` None takes the next one."""
+        if seq is None:
+            seq = self._next_seq()
+        record = Record(t_ps, seq, address, len(payload), kind, channel, status, be, function, tag, hdr, payload)
+        self.append_record(record)
+        return record
+
+    def append_tlp(self, t_ps: int, channel: int, hdr: Header, payload: bytes) -> Record:
+        """Add a packet with the next `seq`."""
+        record = tlp_record(t_ps, self._next_seq(), channel, hdr, payload)
+        self.append_record(record)
+        return record
+
+    def append_record(self, record: Record) -> None:
+        """Add a record whose `seq` is set already."""
+        self._records += pack(record, self._arena_written + len(self._arena))
+        self._arena += record.payload
+        self._batch.append(record)
+        self.count += 1
+        if len(self._batch) >= _BATCH:
+            self.deliver()
+
+    def append_raw(self, records: bytes | memoryview, payload_base: int, arena: bytes) -> list[Record]:
+        """Add finished records, as another part of the program made them, and return them decoded.
+
+        arena[0] is what those records call payload offset `payload_base`; their offsets are rewritten to this log's
+        arena. `records` is a whole number of records.
+        """
+        if len(records) % RECORD_SIZE:
+            raise LogError(f"{len(records)} bytes are no whole number of {RECORD_SIZE}-byte records")
+        decoded: list[Record] = []
+        for fields in _RECORD.iter_unpack(records):
+            length = fields[4]
+            start = fields[3] - payload_base
+            decoded.append(_record(fields, arena[start : start + length] if length else b""))
+        first = len(self._records)
+        shift = self._arena_written + len(self._arena) - payload_base
+        self._records += records
+        if shift:
+            for at in range(first + _PAYLOAD_FIELD, len(self._records), RECORD_SIZE):
+                _OFFSET.pack_into(self._records, at, _OFFSET.unpack_from(self._records, at)[0] + shift)
+        self._arena += arena
+        self._batch += decoded
+        self.count += len(decoded)
+        if len(self._batch) >= _BATCH:
+            self.deliver()
+        return decoded
+
+    def deliver(self) -> None:
+        """Hand waiting records to the subscribers; write to the files when enough has gathered."""
+        batch, self._batch = self._batch, []
+        if batch:
+            for subscriber in self._subscribers:
+                subscriber(batch)
+        if len(self._records) + len(self._arena) >= _FLUSH_BYTES:
+            self._write()
+
+    def flush(self) -> None:
+        """Everything appended so far is with the subscribers and in the files."""
+        self.deliver()
+        self._write()
+
+    def close(self) -> None:
+        self.flush()
+        for file in (self._log_file, self._payload_file):
+            if file is not None:
+                file.close()
+        self._log_file = self._payload_file = None
+
+    def trace_hash(self) -> str:
+        """SHA-256 over all records and all payload so far, in hex. It does not depend on batches or flushes."""
+        self._write()
+        return hashlib.sha256(self._record_hash.digest() + self._payload_hash.digest()).hexdigest()
+
+    def _write(self) -> None:
+        arena, self._arena = self._arena, bytearray()
+        records, self._records = self._records, bytearray()
+        self._arena_written += len(arena)
+        self._payload_hash.update(arena)
+        self._record_hash.update(records)
+        if self._payload_file is not None and self._log_file is not None:
+            self._payload_file.write(arena)
+            self._log_file.write(records)
+
+    def _own_seq(self) -> int:
+        self._seq += 1
+        return self._seq
+
+
+def read_log(directory: Path) -> Iterator[Record]:
+    """The records of a log, up to the last one that is whole; raises LogError when the file is none."""
+    with open(directory / LOG_NAME, "rb") as log_file, open(directory / PAYLOAD_NAME, "rb") as payload_file:
+        header = log_file.read(_FILE_HEADER.size)
+        if len(header) < _FILE_HEADER.size:
+            return
+        magic, version, record_size = _FILE_HEADER.unpack(header)
+        if magic != MAGIC:
+            raise LogError(f"{directory / LOG_NAME}: magic is {magic!r}, expected {MAGIC!r}")
+        if (version, record_size) != (VERSION, RECORD_SIZE):
+            raise LogError(
+                f"{directory / LOG_NAME}: version {version} with records of {record_size} bytes, "
+                f"expected version {VERSION} with {RECORD_SIZE}"
+            )
+        while len(raw := log_file.read(RECORD_SIZE)) == RECORD_SIZE:
+            fields = _RECORD.unpack(raw)
+            offset, length = fields[3], fields[4]
+            payload = b""
+            if length:
+                payload_file.seek(offset)
+                payload = payload_file.read(length)
+                if len(payload) < length:
+                    return
+            yield _record(fields, payload)
