@@ -70,8 +70,8 @@ class IdField:
 class Operation:
     """One opcode's row.
 
-    request: the structure after fuse_in_header; names: how many NUL-terminated names follow it; data: the request ends
-    in bytes that are no name; ids / reply_ids: where ids stand; hiprio: may travel on the hiprio queue only (FS-HP-R01).
+    request: the structure after fuse_in_header; names: how many NUL-terminated names follow it; data: the request
+    ends in bytes that are no name; ids, reply_ids: where ids stand; hiprio: goes to the hiprio queue only (FS-HP-R01).
     """
 
     opcode: Opcode
