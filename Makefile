@@ -1,0 +1,36 @@
+# virtiofs-cosim. Each target is one line; the work is in the command line tool (virtiofs-tb).
+# Values travel as environment variables, so that nothing typed here is parsed by a shell.
+
+PYTHON ?= python3
+export VIRTIOFS_TEST    := $(value TEST)
+export VIRTIOFS_SEED    := $(value SEED)
+export VIRTIOFS_WAVES   := $(value WAVES)
+export VIRTIOFS_JOBS    := $(value JOBS)
+export VIRTIOFS_DUT     := $(value DUT)
+export VIRTIOFS_PROFILE := $(value PROFILE)
+
+setup = @$(PYTHON) tools/bootstrap.py $(1) && .venv/bin/virtiofs-tb $(2)
+
+.PHONY: help sim test list lint lock bench clean
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
+	@echo "  variables: TEST=name SEED=n WAVES=1 JOBS=n DUT=file.f PROFILE=file.toml PYTHON=python3.x"
+
+sim: ## run a simulation (TEST=main) and print its summary
+	$(call setup,sim,sim)
+
+test: ## all tests: unit tests without a simulator, then simulations
+	$(call setup,sim,test)
+
+list: ## the tests that TEST= takes
+	$(call setup,sim,list)
+
+lint: ## Verilator, slang and Yosys for hdl/; ruff and mypy for Python
+	$(call setup,lint,lint)
+
+lock: ## write requirements/*.txt anew from pyproject.toml (needs uv)
+	@for group in sim lint; do uv pip compile --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --python-version 3.10 -q pyproject.toml --extra build $$( [ $$group = lint ] && echo --extra lint ) -o requirements/$$group.txt || exit 1; done
+
+clean: ## remove everything generated, .venv too
+	@rm -rf sim_build .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info && find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,222 @@
+"""The firmware engine's software: takes FUSE requests from the endpoint, has a server answer them, sends replies.
+
+It is what runs on the processors of a shipping DPU, here in Python: any FuseServer (the golden file system, a
+directory of the host) behind any EnginePort (RTL, golden device). It drives the engine's streams as hard as their
+contract allows: replies leave at seeded moments and in any order, cut anywhere between immediate bytes and storage.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+from collections import Counter
+from collections.abc import Callable
+from ctypes import sizeof
+from dataclasses import dataclass
+from typing import Protocol
+
+from virtiofs_model.engine import (
+    ControlKind,
+    EngineControl,
+    EnginePort,
+    EngineReply,
+    EngineRequest,
+    MoverDirection,
+    MoverDone,
+    MoverJob,
+    MoverResult,
+    ReplyKind,
+)
+from virtiofs_model.layouts.fuse import FuseInHeader, FuseOutHeader
+from virtiofs_tb.host.loop import Loop, Timer
+
+# Storage: each context has a slot for what the driver wrote and one for what it will read.
+SLOT_BYTES = 512 * 1024
+CONTEXTS = 64
+OUT_BASE = CONTEXTS * SLOT_BYTES
+UNALIGNED = 64  # replies start anywhere in the first bytes of their slot
+
+
+class FuseServer(Protocol):
+    """Answers FUSE requests; never raises for anything a client can send."""
+
+    def handle(self, message: bytes, writable: int | None = None) -> bytes | None:
+        """The reply, or None where none is due or it would not fit into `writable` bytes."""
+        ...
+
+    def reset(self) -> None:
+        """The device was reset: the session ends."""
+        ...
+
+
+@dataclass
+class FirmwareTiming:
+    """Delays of the firmware in ps: log-uniform between the bounds. immediate_max: bytes sent with a reply."""
+
+    shortest_ps: int = 20_000
+    longest_ps: int = 400_000
+    immediate_max: int = 512
+
+
+@dataclass
+class _Open:
+    """A request that is with the firmware. error: the errno that its payload's loss asks for."""
+
+    request: EngineRequest
+    head: bytes
+    error: int = 0
+
+
+class FirmwareAgent:
+    """Serves one endpoint. rng: seeded stream of this agent alone."""
+
+    def __init__(
+        self,
+        port: EnginePort,
+        server: FuseServer,
+        loop: Loop,
+        rng: random.Random,
+        timing: FirmwareTiming | None = None,
+    ) -> None:
+        self.port = port
+        self.server = server
+        self.timing = timing or FirmwareTiming()
+        self.requests_by_opcode: Counter[int] = Counter()
+        self.hold: Callable[[EngineRequest, bytes], bool] | None = None
+        """Requests for which this says True are kept unanswered until release_held()."""
+        self._loop = loop
+        self._rng = rng
+        self._open: dict[int, _Open] = {}
+        self._held: list[int] = []
+        self._timers: set[Timer] = set()
+        port.on_request(self._on_request)
+        port.on_done(self._on_done)
+        port.on_control(self._on_control)
+
+    @property
+    def open_requests(self) -> int:
+        """Requests that have come and are not yet answered."""
+        return len(self._open)
+
+    def release_held(self) -> None:
+        """Answer everything that `hold` kept back, and keep nothing back from now on."""
+        self.hold = None
+        held, self._held = self._held, []
+        for ctx in held:
+            self._later(ctx, self._execute)
+
+    # ---- messages of the endpoint ----
+
+    def _on_request(self, request: EngineRequest, head: bytes) -> None:
+        self.requests_by_opcode[int.from_bytes(head[4:8], "little")] += 1
+        self._open[request.ctx] = _Open(request, head)
+        missing = request.readable - len(head)
+        if missing > SLOT_BYTES:
+            self._open[request.ctx].error = errno.E2BIG
+        elif missing > 0:
+            job = MoverJob(
+                ctx=request.ctx,
+                direction=MoverDirection.IN,
+                epoch=request.epoch,
+                offset=len(head),
+                length=missing,
+                address=request.ctx * SLOT_BYTES,
+            )
+            self.port.job(job)
+            return
+        self._ready(request.ctx)
+
+    def _on_done(self, done: MoverDone) -> None:
+        entry = self._open.get(done.ctx)
+        if entry is None or entry.request.epoch != done.epoch:
+            return  # of a session that a reset has ended
+        if done.result != MoverResult.OK:
+            entry.error = errno.EIO
+        self._ready(done.ctx)
+
+    def _on_control(self, control: EngineControl) -> None:
+        if control.kind == ControlKind.DEVICE_RESET:
+            self.server.reset()
+            gone = list(self._open)
+        else:
+            gone = [ctx for ctx, entry in self._open.items() if entry.request.queue == control.queue]
+        for ctx in gone:
+            del self._open[ctx]
+        self._held = [ctx for ctx in self._held if ctx in self._open]
+        if control.kind == ControlKind.DEVICE_RESET:
+            for timer in self._timers:
+                timer.cancel()
+            self._timers.clear()
+        self._after(lambda: self.port.control_ack(control.epoch))
+
+    # ---- answering ----
+
+    def _ready(self, ctx: int) -> None:
+        entry = self._open[ctx]
+        if self.hold is not None and self.hold(entry.request, entry.head):
+            self._held.append(ctx)
+            return
+        self._later(ctx, self._execute)
+
+    def _execute(self, entry: _Open) -> None:
+        """The request takes effect now; its reply leaves later."""
+        request = entry.request
+        if entry.error:
+            unique = FuseInHeader.from_buffer_copy(entry.head).unique
+            reply: bytes | None = bytes(FuseOutHeader(sizeof(FuseOutHeader), -entry.error, unique))
+        else:
+            message = entry.head
+            if request.readable > len(message):
+                rest = request.readable - len(message)
+                message += self.port.storage_read(request.ctx * SLOT_BYTES, rest)
+            reply = self.server.handle(message, request.writable)
+        self._later(request.ctx, lambda entry: self._reply(entry, reply))
+
+    def _reply(self, entry: _Open, reply: bytes | None) -> None:
+        request = entry.request
+        del self._open[request.ctx]
+        if reply is None:
+            kind = ReplyKind.NONE if request.writable == 0 else ReplyKind.CANNOT_REPLY
+            self.port.reply(EngineReply(ctx=request.ctx, kind=kind, epoch=request.epoch))
+            return
+        if len(reply) > request.writable:
+            self.port.reply(EngineReply(ctx=request.ctx, kind=ReplyKind.CANNOT_REPLY, epoch=request.epoch))
+            return
+        longest = min(len(reply), self.timing.immediate_max)
+        cut = len(reply) if len(reply) <= longest else self._rng.randint(16, longest)
+        rest = reply[cut:]
+        address = OUT_BASE + request.ctx * SLOT_BYTES + (self._rng.randrange(UNALIGNED) if rest else 0)
+        if rest:
+            self.port.storage_write(address, rest)
+        message = EngineReply(
+            ctx=request.ctx,
+            kind=ReplyKind.REPLY,
+            epoch=request.epoch,
+            immediate=cut,
+            storage_length=len(rest),
+            address=address if rest else 0,
+        )
+        self.port.reply(message, reply[:cut])
+
+    # ---- time ----
+
+    def _later(self, ctx: int, action: Callable[[_Open], None]) -> None:
+        entry = self._open[ctx]
+
+        def act() -> None:
+            # A reset may have ended the request, and another one may have taken its context since.
+            if self._open.get(ctx) is entry:
+                action(entry)
+
+        self._after(act)
+
+    def _after(self, action: Callable[[], None]) -> None:
+        ratio = self.timing.longest_ps / self.timing.shortest_ps
+        delay = int(self.timing.shortest_ps * ratio ** self._rng.random())
+
+        def act() -> None:
+            self._timers.discard(timer)
+            action()
+
+        timer = self._loop.call_at(self._loop.now_ps + delay, act)
+        self._timers.add(timer)
