@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from virtiofs_model import tlp
 from virtiofs_tb.host.log import (
     LOG_NAME,

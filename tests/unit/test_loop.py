@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from virtiofs_tb.host.loop import Livelock, Loop, TaskCancelled
 
 
