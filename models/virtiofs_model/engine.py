@@ -62,7 +62,7 @@ class ControlKind(IntEnum):
 
 @dataclass(slots=True)
 class EngineRequest:
-    """A request handed to the engine, followed by `head_bytes` bytes. readable, writable: bytes of the chain's parts."""
+    """A request for the engine, followed by `head_bytes` bytes. readable, writable: bytes of the chain's parts."""
 
     ctx: int
     queue: int

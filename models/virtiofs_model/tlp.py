@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from virtiofs_model.layouts.tlp import FMT_4DW, CompletionStatus, TlpKind
 
@@ -248,15 +249,15 @@ def split_completions(request: Tlp, completer_id: int, data: bytes, cuts: Iterat
     end = request.address + 4 * request.length_dw
     edges = [request.address, *(cut for cut in cuts if request.address < cut < end), end]
     result = []
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         first = max(low, start)
         chunk = data[low - request.address : high - request.address]
         result.append(
             Tlp(
                 TlpKind.CPLD, 0, request.requester_id, request.tag, 0, 0, len(chunk) // 4, chunk,
                 completer_id, CompletionStatus.SC, start + size - first, first & 0x7F,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     return result
 
 

@@ -1,0 +1,191 @@
+"""Named defects of ModelEndpoint: each switches one behaviour wrong, to prove that a scoreboard can see it.
+
+The hooks stand where the decision is taken, as `if defect is Defect.X`. A run with a defect must end with a failure
+of the scoreboard named here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Defect(str, Enum):
+    """Names of the defects, as they are given on a command line."""
+
+    # configuration space
+    CAPABILITY_LENGTH = "capability_length"
+    ABSENT_QUEUE_SIZE = "absent_queue_size"
+    VECTOR_READBACK = "vector_readback"
+    FEATURES_OK_WITHOUT_VERSION_1 = "features_ok_without_version_1"
+    ISR_NOT_CLEARED = "isr_not_cleared"
+    BAR_SIZE = "bar_size"
+    # descriptors
+    INDEX_AND_ENTRY_TOGETHER = "index_and_entry_together"
+    ENTRY_REORDERED = "entry_reordered"
+    USED_ENTRY_TWICE = "used_entry_twice"
+    USED_ID = "used_id"
+    STALE_QUEUE_STATE = "stale_queue_state"
+    DESCRIPTOR_PREFETCHED = "descriptor_prefetched"
+    # DMA
+    USED_INDEX_BEFORE_DATA = "used_index_before_data"
+    BYTE_PAST_DESCRIPTOR = "byte_past_descriptor"
+    WRITE_INTO_READABLE = "write_into_readable"
+    PAYLOAD_ABOVE_MPS = "payload_above_mps"
+    READ_CROSSES_4K = "read_crosses_4k"
+    # FUSE
+    USED_LENGTH_OF_BUFFER = "used_length_of_buffer"
+    REPLY_CORRUPTED = "reply_corrupted"
+    REQUEST_TWICE = "request_twice"
+    REPLY_TO_OTHER_CONTEXT = "reply_to_other_context"
+    REQUEST_CORRUPTED = "request_corrupted"
+    # notifications
+    NOTIFY_SMALL_CHAIN = "notify_small_chain"
+    NOTIFY_LOST = "notify_lost"
+    NOTIFY_BEFORE_INIT = "notify_before_init"
+    NOTIFY_REORDERED = "notify_reordered"
+    NOTIFY_OVERTAKES_REPLY = "notify_overtakes_reply"
+    # interrupts
+    INTERRUPT_DECIDED_EARLY = "interrupt_decided_early"
+    PENDING_LOST = "pending_lost"
+    INTERRUPT_NO_VECTOR = "interrupt_no_vector"
+    INTERRUPT_MISSING = "interrupt_missing"
+    INTERRUPT_WHILE_MASKED = "interrupt_while_masked"
+    INTERRUPT_SUPPRESSED_SENT = "interrupt_suppressed_sent"
+    CONFIG_INTERRUPT_WITHOUT_ISR = "config_interrupt_without_isr"
+
+
+@dataclass(frozen=True)
+class DefectInfo:
+    """What a defect does, the clauses that it breaks (spec/clauses.csv) and the scoreboard that must catch it."""
+
+    defect: Defect
+    description: str
+    clauses: tuple[str, ...]
+    scoreboard: str
+
+
+_CONFIG, _DESCRIPTORS, _DMA = "config_space", "descriptors", "dma"
+_FUSE, _NOTIFICATIONS, _INTERRUPTS = "fuse", "notifications", "interrupts"
+
+_INFO = (
+    DefectInfo(
+        Defect.CAPABILITY_LENGTH, "The notify capability says cap_len 16 instead of 20", ("PCI-CAP-D01",), _CONFIG
+    ),
+    DefectInfo(Defect.ABSENT_QUEUE_SIZE, "queue_size of an absent queue is not 0", ("PCI-COMMON-D15",), _CONFIG),
+    DefectInfo(
+        Defect.VECTOR_READBACK,
+        "A vector that does not exist reads back as it was written",
+        ("PCI-MSIX-D06", "PCI-MSIX-D09"),
+        _CONFIG,
+    ),
+    DefectInfo(
+        Defect.FEATURES_OK_WITHOUT_VERSION_1,
+        "FEATURES_OK is accepted for a set that must be refused",
+        ("FEAT-D03",),
+        _CONFIG,
+    ),
+    DefectInfo(Defect.ISR_NOT_CLEARED, "Reading the ISR does not clear it", ("PCI-ISR-D05",), _CONFIG),
+    DefectInfo(Defect.BAR_SIZE, "BAR0 answers sizing with half of its size", ("PCI-BUS-D01",), _CONFIG),
+    DefectInfo(
+        Defect.INDEX_AND_ENTRY_TOGETHER,
+        "Available index and ring entries come from one read request",
+        ("SPLIT-SUP-DX1",),
+        _DESCRIPTORS,
+    ),
+    DefectInfo(
+        Defect.ENTRY_REORDERED,
+        "Two chains that were made available together change places",
+        ("SPLIT-SUP-DX1",),
+        _DESCRIPTORS,
+    ),
+    DefectInfo(Defect.USED_ENTRY_TWICE, "A chain is returned in two used entries", ("SPLIT-USED-D01",), _DESCRIPTORS),
+    DefectInfo(
+        Defect.USED_ID, "The used entry names another descriptor than the head", ("SPLIT-USED-D01",), _DESCRIPTORS
+    ),
+    DefectInfo(
+        Defect.STALE_QUEUE_STATE, "Ring positions survive a device reset", ("RESET-D01", "RESET-D03"), _DESCRIPTORS
+    ),
+    DefectInfo(
+        Defect.DESCRIPTOR_PREFETCHED,
+        "The head descriptor is read before its ring entry",
+        ("SPLIT-SUP-DX1",),
+        _DESCRIPTORS,
+    ),
+    DefectInfo(
+        Defect.USED_INDEX_BEFORE_DATA, "The used index leaves before the reply's bytes", ("SPLIT-USED-D02",), _DMA
+    ),
+    DefectInfo(
+        Defect.BYTE_PAST_DESCRIPTOR,
+        "A reply that fills its last descriptor is one byte too long",
+        ("SPLIT-DESC-D01",),
+        _DMA,
+    ),
+    DefectInfo(Defect.WRITE_INTO_READABLE, "The reply is written into the readable part", ("SPLIT-DESC-D01",), _DMA),
+    DefectInfo(Defect.PAYLOAD_ABOVE_MPS, "Writes ignore Max_Payload_Size", ("PCI-BUS-D01",), _DMA),
+    DefectInfo(
+        Defect.READ_CROSSES_4K, "Reads are not cut at 4 KiB and at Max_Read_Request_Size", ("PCI-BUS-D01",), _DMA
+    ),
+    DefectInfo(
+        Defect.USED_LENGTH_OF_BUFFER,
+        "Used length is that of the buffer and not of the reply",
+        ("SPLIT-USED-D02",),
+        _FUSE,
+    ),
+    DefectInfo(Defect.REPLY_CORRUPTED, "One bit of a reply's body changes on its way", ("FS-REQ-DI1",), _FUSE),
+    DefectInfo(Defect.REQUEST_TWICE, "A request is handed to the engine twice", ("FS-REQ-DI1",), _FUSE),
+    DefectInfo(
+        Defect.REPLY_TO_OTHER_CONTEXT, "A reply goes to another open request of its lane", ("FS-REQ-DI1",), _FUSE
+    ),
+    DefectInfo(Defect.REQUEST_CORRUPTED, "One bit of a request's arguments changes on its way", ("FS-REQ-DI1",), _FUSE),
+    DefectInfo(
+        Defect.NOTIFY_SMALL_CHAIN, "A message is put on a chain below notify_buf_size", ("FS-CFG-D02",), _NOTIFICATIONS
+    ),
+    DefectInfo(Defect.NOTIFY_LOST, "A message is lost when buffers run out", ("FS-NQ-DI2",), _NOTIFICATIONS),
+    DefectInfo(
+        Defect.NOTIFY_BEFORE_INIT, "Messages flow before the INIT reply is used", ("FS-NQ-DI1",), _NOTIFICATIONS
+    ),
+    DefectInfo(Defect.NOTIFY_REORDERED, "The youngest stored message leaves first", ("FS-NQ-DI1",), _NOTIFICATIONS),
+    DefectInfo(
+        Defect.NOTIFY_OVERTAKES_REPLY,
+        "A message leaves before replies that were given earlier",
+        ("FS-NQ-DI1",),
+        _NOTIFICATIONS,
+    ),
+    DefectInfo(
+        Defect.INTERRUPT_DECIDED_EARLY,
+        "The suppression word is read before the used index leaves",
+        ("SPLIT-UNS-D03",),
+        _INTERRUPTS,
+    ),
+    DefectInfo(
+        Defect.PENDING_LOST,
+        "An interrupt that meets a mask is forgotten",
+        ("PCI-BUS-D01", "SPLIT-UNS-D03"),
+        _INTERRUPTS,
+    ),
+    DefectInfo(
+        Defect.INTERRUPT_NO_VECTOR, "A queue without vector interrupts on vector 0", ("PCI-USEDINT-D01",), _INTERRUPTS
+    ),
+    DefectInfo(
+        Defect.INTERRUPT_MISSING, "Every third used buffer raises no interrupt", ("SPLIT-UNS-D03",), _INTERRUPTS
+    ),
+    DefectInfo(Defect.INTERRUPT_WHILE_MASKED, "Vector masks are ignored", ("PCI-BUS-D01",), _INTERRUPTS),
+    DefectInfo(
+        Defect.INTERRUPT_SUPPRESSED_SENT, "VIRTQ_AVAIL_F_NO_INTERRUPT is ignored", ("SPLIT-UNS-D02",), _INTERRUPTS
+    ),
+    DefectInfo(
+        Defect.CONFIG_INTERRUPT_WITHOUT_ISR,
+        "The configuration interrupt leaves without its ISR bit",
+        ("PCI-ISR-D02",),
+        _INTERRUPTS,
+    ),
+)
+
+DEFECTS: dict[str, DefectInfo] = {info.defect.value: info for info in _INFO}
+"""Every defect by name."""
+
+
+def by_scoreboard(scoreboard: str) -> list[DefectInfo]:
+    """The defects that `scoreboard` must catch, in the order of the registry."""
+    return [info for info in _INFO if info.scoreboard == scoreboard]
