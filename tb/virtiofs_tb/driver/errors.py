@@ -1,0 +1,28 @@
+"""What the driver reports when the device does not do what the specification says."""
+
+from __future__ import annotations
+
+
+def shown(value: object) -> str:
+    """Numbers in hex, everything else as it prints."""
+    return f"0x{value:X}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+class DriverError(Exception):
+    """The device misbehaved. what: register or thing; seen and expected: values; clause: id of spec/clauses.csv."""
+
+    def __init__(self, what: str, seen: object, expected: object, clause: str = "") -> None:
+        self.what = what
+        self.seen = seen
+        self.expected = expected
+        self.clause = clause
+        where = f" [{clause}]" if clause else ""
+        super().__init__(f"{what}: {shown(seen)}, expected {shown(expected)}{where}")
+
+
+class DriverTimeout(DriverError):
+    """Nothing came within the simulated time that was allowed."""
+
+
+class QueueStopped(DriverError):
+    """The queue was reset, or is broken, while somebody used it."""

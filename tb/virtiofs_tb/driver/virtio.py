@@ -1,0 +1,316 @@
+"""Initialisation of a virtio-fs device over PCI: status machine, features, queues, vectors, reset.
+
+The driver accepts only features that it implements (FEAT-R04, FEAT-R05), writes status bits in the prescribed order
+(INIT-R01), never clears one but by reset (STATUS-R02), and gives up with FAILED (INIT-R06).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from virtiofs_model.layouts.virtio import (
+    VIRTIO_FS_TAG_SIZE,
+    VIRTIO_MSI_NO_VECTOR,
+    CfgType,
+    DeviceStatus,
+    Feature,
+    VirtioFsConfig,
+    VirtioPciCommonCfg,
+)
+from virtiofs_tb.host.port import HostPort, Interrupt
+
+from .errors import DriverError, DriverTimeout
+from .pci import PciFunction, RegisterBlock
+from .virtqueue import Publish, SplitQueue
+
+KNOWN_FEATURES = Feature.VERSION_1.mask | Feature.INDIRECT_DESC.mask | Feature.FS_NOTIFICATION.mask
+"""What this driver implements. Anything else that is offered is ignored (FEAT-R04)."""
+
+RESET_TIMEOUT_PS = 5_000_000_000
+POLL_PS = 100_000
+"""Time between two reads of a register that is awaited."""
+
+
+class Vectors(Enum):
+    """How events are mapped to MSI-X vectors."""
+
+    EACH = "one each"  # vector 0 configuration, 1 + n for queue n
+    SHARED = "shared"  # 0 configuration, 1 for all queues: Linux's fallback
+    NONE = "none"  # every event unmapped: the driver polls
+
+
+@dataclass
+class Settings:
+    """What the driver asks for. request_queues: how many it uses (FS-CFG-R02), None for all.
+
+    queue_size: largest size it takes, a power of two (None: the device's maximum). literal: where the notification
+    feature is not negotiated, take the literal reading, in which index 1 is absent and requests start at 2.
+    """
+
+    features: int = KNOWN_FEATURES
+    queue_size: int | None = None
+    request_queues: int | None = None
+    vectors: Vectors = Vectors.EACH
+    publish: Publish = Publish.SPREAD
+    literal: bool = False
+
+
+@dataclass
+class FsConfig:
+    """Device configuration. notify_buf_size: None where the notification feature is not offered."""
+
+    tag: bytes = b""
+    num_request_queues: int = 0
+    notify_buf_size: int | None = None
+
+
+@dataclass
+class QueueRoles:
+    """Which index does what, settled by the negotiated features."""
+
+    hiprio: int = 0
+    notification: int | None = None
+    requests: list[int] = field(default_factory=list)
+
+
+class VirtioFsDevice:
+    """The driver's handle of one device; `initialise` may be called again after `reset`."""
+
+    def __init__(self, host: HostPort, rng: random.Random, function: PciFunction | None = None) -> None:
+        self.host = host
+        self.rng = rng
+        self.pci = function or PciFunction(host)
+        self.features = 0
+        self.offered = 0
+        self.config = FsConfig()
+        self.roles = QueueRoles()
+        self.queues: dict[int, SplitQueue] = {}
+        self.settings = Settings()
+        self.config_changed = host.event()
+        self.interrupts = 0
+        self._by_vector: dict[int, list[SplitQueue]] = {}
+        self._notify_off: dict[int, int] = {}
+        self._common: RegisterBlock | None = None
+        self._device: RegisterBlock | None = None
+        host.on_interrupt(self._interrupted)
+
+    @property
+    def common(self) -> RegisterBlock:
+        """virtio_pci_common_cfg."""
+        if self._common is None:
+            self._common = self.pci.block(CfgType.COMMON_CFG, VirtioPciCommonCfg)
+        return self._common
+
+    @property
+    def device(self) -> RegisterBlock:
+        """virtio_fs_config."""
+        if self._device is None:
+            self._device = self.pci.block(CfgType.DEVICE_CFG, VirtioFsConfig)
+        return self._device
+
+    def negotiated(self, feature: Feature) -> bool:
+        """Whether the feature was accepted by both."""
+        return bool(self.features & feature.mask)
+
+    async def status(self) -> DeviceStatus:
+        """device_status as it reads now."""
+        return DeviceStatus(await self.common.read("device_status"))
+
+    async def reset(self) -> None:
+        """Write 0 and wait until it reads 0 (PCI-COMMON-R05); gives back the rings of all queues."""
+        await self.common.write("device_status", 0)
+        end = self.host.now_ps() + RESET_TIMEOUT_PS
+        while (seen := await self.common.read("device_status")) != 0:
+            if self.host.now_ps() >= end:
+                raise DriverTimeout("device_status after reset", seen, 0, "PCI-COMMON-D08")
+            await self.host.sleep(POLL_PS)
+        for queue in self.queues.values():
+            await queue.release()
+        self.queues.clear()
+        self._by_vector.clear()
+        self.config_changed.clear()
+        self.features = 0
+
+    async def initialise(self, settings: Settings | None = None) -> None:
+        """Reset up to FEATURES_OK, queues and vectors; `start` sets DRIVER_OK. Sets FAILED when it cannot go on."""
+        self.settings = settings or Settings()
+        await self.reset()
+        try:
+            await self._set_status(DeviceStatus.ACKNOWLEDGE)
+            await self._set_status(DeviceStatus.DRIVER)
+            self.offered = await self.read_offered()
+            await self._negotiate()
+            self.config = await self.read_config()
+            await self._find_queues()
+        except DriverError:
+            status = await self.common.read("device_status")
+            await self.common.write("device_status", status | DeviceStatus.FAILED)  # INIT-R06
+            raise
+
+    async def start(self) -> None:
+        """DRIVER_OK: from here on the device may use the queues."""
+        await self._set_status(DeviceStatus.DRIVER_OK)
+
+    async def read_offered(self) -> int:
+        """The 64 feature bits that the device offers."""
+        return await self._read_features("device_feature")
+
+    async def read_accepted(self) -> int:
+        """driver_feature as it reads back (PCI-COMMON-D04)."""
+        return await self._read_features("driver_feature")
+
+    async def write_accepted(self, features: int) -> None:
+        """driver_feature, both words."""
+        for select in (0, 1):
+            await self.common.write("driver_feature_select", select)
+            await self.common.write("driver_feature", features >> 32 * select & 0xFFFF_FFFF)
+
+    async def read_config(self) -> FsConfig:
+        """Device configuration, read again until the generation stood still (CFG-R03)."""
+        for _ in range(16):
+            before = await self.common.read("config_generation")
+            tag = (await self.device.read_bytes("tag"))[:VIRTIO_FS_TAG_SIZE].split(b"\0")[0]
+            queues = await self.device.read("num_request_queues")
+            size = None
+            if self.offered & Feature.FS_NOTIFICATION.mask:  # CFG-R04
+                size = await self.device.read("notify_buf_size")
+            if before == await self.common.read("config_generation"):
+                break
+        else:
+            raise DriverError("config_generation", "changes at every read", "a quiet device", "PCI-COMMON-D06")
+        if queues < 1:
+            raise DriverError("num_request_queues", queues, "at least 1", "FS-CFG-D01")
+        return FsConfig(tag, queues, size)
+
+    async def queue_size(self, index: int) -> int:
+        """queue_size of a queue as it reads now; 0: the queue is absent."""
+        await self.common.write("queue_select", index)
+        return await self.common.read("queue_size")
+
+    async def ring_doorbell(self, index: int) -> None:
+        """The 16-bit doorbell of a queue (PCI-KICK-R01, PCI-KICK-R03)."""
+        place = self.pci.structures[CfgType.NOTIFY_CFG]
+        offset = place.offset + self._notify_off[index] * place.notify_off_multiplier
+        await self.host.bar_write(self.pci.fn, place.bar, offset, 2, index)
+
+    def request_queue(self, number: int) -> SplitQueue:
+        """The request queue of this number, modulo how many there are."""
+        return self.queues[self.roles.requests[number % len(self.roles.requests)]]
+
+    @property
+    def hiprio(self) -> SplitQueue:
+        """Queue 0: FORGET, BATCH_FORGET, INTERRUPT only (FS-HP-R01)."""
+        return self.queues[self.roles.hiprio]
+
+    @property
+    def notification(self) -> SplitQueue | None:
+        """Queue 1 where the feature was negotiated."""
+        index = self.roles.notification
+        return None if index is None else self.queues[index]
+
+    async def _read_features(self, name: str) -> int:
+        value = 0
+        for select in (0, 1):
+            await self.common.write(f"{name}_select", select)
+            value |= await self.common.read(name) << 32 * select
+        return value
+
+    async def _set_status(self, bit: DeviceStatus) -> None:
+        """Add a bit to what reads now (STATUS-R02) and see that it stuck."""
+        before = await self.common.read("device_status")
+        if before & DeviceStatus.DEVICE_NEEDS_RESET:
+            raise DriverError("device_status", before, "no DEVICE_NEEDS_RESET", "STATUS-D03")
+        await self.common.write("device_status", before | bit)
+        after = await self.common.read("device_status")
+        if not after & bit:
+            clause = "FEAT-D02" if bit == DeviceStatus.FEATURES_OK else ""
+            raise DriverError("device_status", after, before | bit, clause)
+
+    async def _negotiate(self) -> None:
+        if not self.offered & Feature.VERSION_1.mask:
+            raise DriverError("device_feature", self.offered, "VERSION_1 (bit 32) offered", "RSVD-D01")
+        self.features = self.offered & self.settings.features & KNOWN_FEATURES
+        await self.write_accepted(self.features)
+        await self._set_status(DeviceStatus.FEATURES_OK)  # re-reads: INIT-R05
+
+    async def _find_queues(self) -> None:
+        self.roles = self._assign_roles()
+        count = await self.common.read("num_queues")
+        needed = [self.roles.hiprio, *self.roles.requests]
+        if self.roles.notification is not None:
+            needed.append(self.roles.notification)
+        if max(needed) >= count:
+            raise DriverError("num_queues", count, f"more than {max(needed)}", "FS-VQ-DI1")
+        await self._set_vector("config_msix_vector", await self._prepare_vectors(needed))
+        for index in sorted(needed):
+            await self._set_up_queue(index)
+
+    def _assign_roles(self) -> QueueRoles:
+        number = self.config.num_request_queues
+        if self.settings.request_queues is not None:
+            number = min(number, self.settings.request_queues)
+        notification = 1 if self.negotiated(Feature.FS_NOTIFICATION) else None
+        first = 2 if notification is not None or self.settings.literal else 1
+        return QueueRoles(0, notification, list(range(first, first + number)))
+
+    async def _prepare_vectors(self, needed: Iterable[int]) -> int:
+        """Enable MSI-X with as many vectors as the mapping uses; returns the configuration vector."""
+        if self.settings.vectors is Vectors.NONE:
+            await self.pci.enable_msix(1)
+            return VIRTIO_MSI_NO_VECTOR
+        wanted = 2 if self.settings.vectors is Vectors.SHARED else 2 + max(needed)
+        available = await self.pci.enable_msix(wanted)
+        if available < 2:
+            raise DriverError("MSI-X Table Size", available, "at least 2", "PCI-MSIX-D01")
+        if available < wanted:
+            self.settings.vectors = Vectors.SHARED  # PCI-MSIX-R06
+        return 0
+
+    def _queue_vector(self, index: int) -> int:
+        if self.settings.vectors is Vectors.NONE:
+            return VIRTIO_MSI_NO_VECTOR
+        return 1 if self.settings.vectors is Vectors.SHARED else 1 + index
+
+    async def _set_vector(self, name: str, vector: int) -> None:
+        await self.common.write(name, vector)
+        seen = await self.common.read(name)  # PCI-MSIX-R05
+        if seen != vector:
+            raise DriverError(name, seen, vector, "PCI-MSIX-D06")
+
+    async def _set_up_queue(self, index: int) -> None:
+        size = await self.queue_size(index)
+        if size == 0 or size & (size - 1):
+            raise DriverError(f"queue_size of queue {index}", size, "a power of two", "PCI-COMMON-D16")
+        if await self.common.read("queue_enable"):
+            raise DriverError(f"queue_enable of queue {index} after reset", 1, 0, "PCI-COMMON-D09")
+        if self.settings.queue_size is not None and self.settings.queue_size < size:
+            size = self.settings.queue_size
+            await self.common.write("queue_size", size)
+        self._notify_off[index] = await self.common.read("queue_notify_off")
+        place = self.pci.structures[CfgType.NOTIFY_CFG]
+        end = self._notify_off[index] * place.notify_off_multiplier + 2
+        if end > place.length:
+            raise DriverError(f"end of queue {index}'s doorbell", end, f"at most {place.length}", "PCI-NOTIFY-D06")
+        indirect = self.negotiated(Feature.INDIRECT_DESC)
+        publish = self.settings.publish
+        queue = SplitQueue(self.host, index, size, self.rng, self.ring_doorbell, indirect, publish)
+        vector = self._queue_vector(index)
+        await self._set_vector("queue_msix_vector", vector)
+        await self.common.write("queue_desc", queue.desc)
+        await self.common.write("queue_driver", queue.avail)
+        await self.common.write("queue_device", queue.used)
+        await self.common.write("queue_enable", 1)  # last: PCI-COMMON-R04
+        queue.polling = vector == VIRTIO_MSI_NO_VECTOR
+        if not queue.polling:
+            self._by_vector.setdefault(vector, []).append(queue)
+        self.queues[index] = queue
+
+    def _interrupted(self, interrupt: Interrupt) -> None:
+        self.interrupts += 1
+        if interrupt.vector == 0 and self.settings.vectors is not Vectors.NONE:
+            self.config_changed.set()
+        for queue in self._by_vector.get(-1 if interrupt.vector is None else interrupt.vector, ()):
+            queue.harvest()
