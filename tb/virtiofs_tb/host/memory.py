@@ -23,6 +23,7 @@ DEFAULT_SIZE = 64 << 20
 BLOCK = 16  # a read sees an aligned block of so many bytes as a whole
 _PAGE_SHIFT = 12
 _JOURNAL_LIMIT = 512
+_UNUSED = random.Random(0)  # where a draw cannot matter
 
 
 class MemoryAccessError(Exception):
@@ -208,6 +209,10 @@ class HostMemory:
                     first, last = max(low, entry.address), min(high, entry.end)
                     result[first - address : last - address] = entry.old[first - entry.address : last - entry.address]
         return bytes(result)
+
+    def at(self, address: int, size: int, t_ps: int) -> bytes:
+        """The bytes as they are for the device at `t_ps`: now, or a time that is held."""
+        return self.sample(address, size, t_ps, t_ps, _UNUSED)
 
     # ---- notification ----
 
