@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from ctypes import sizeof
 from dataclasses import dataclass
 
@@ -40,7 +40,6 @@ class _Buffer:
     base: int
     segments: tuple[Segment, ...]
     shape: ChainShape
-    token: Token | None = None
 
     @property
     def size(self) -> int:
@@ -73,16 +72,18 @@ class NotifyPool:
         self.reposting = True
         self.error: DriverError | None = None
         self.counts: Counter[str] = Counter() if counts is None else counts
-        self._buffers: list[_Buffer] = []
+        self._posted: dict[Token, _Buffer] = {}
+        self._idle: list[_Buffer] = []
+        self._used: deque[Token] = deque()  # in the order of the used ring
         self._wake = host.event()
         self._news = host.event()
-        queue.on_used = self._wake.set
+        queue.on_used = self._on_used
         host.spawn(self._serve())
 
     @property
     def posted(self) -> int:
         """Buffers that the device holds."""
-        return sum(1 for buffer in self._buffers if buffer.token is not None and buffer.token.used is None)
+        return sum(1 for token in self._posted if token.used is None)
 
     async def fill(self, count: int, parts: Sequence[int] | None = None, shape: ChainShape | None = None) -> None:
         """Post `count` buffers. parts: lengths of their descriptors (None: one of notify_buf_size, FS-NQ-R01)."""
@@ -102,8 +103,8 @@ class NotifyPool:
 
     async def repost(self) -> None:
         """Put every buffer that is idle back on the queue."""
-        for buffer in [item for item in self._buffers if item.token is None]:
-            self._buffers.remove(buffer)
+        idle, self._idle = self._idle, []
+        for buffer in idle:
             await self._post(buffer)
 
     async def expect(self, messages: Sequence[bytes], timeout_ps: int = DEFAULT_TIMEOUT_PS) -> None:
@@ -123,8 +124,7 @@ class NotifyPool:
         what = f"{count} buffers returned unused"
         await self._wait(lambda: len(self.returned) >= count, what, self.returned, timeout_ps)
 
-    async def _wait(self, done: object, what: str, seen: Sequence[object], timeout_ps: int) -> None:
-        assert callable(done)
+    async def _wait(self, done: Callable[[], bool], what: str, seen: Sequence[object], timeout_ps: int) -> None:
         end = self.host.now_ps() + timeout_ps
         while True:
             if self.error is not None:
@@ -138,9 +138,13 @@ class NotifyPool:
                     raise DriverTimeout(f"interrupt of {self.queue.name}", "none", "one for each used buffer")
                 raise DriverTimeout(what, f"{len(seen)} after {timeout_ps} ps", what)
 
+    def _on_used(self, tokens: list[Token]) -> None:
+        self._used.extend(tokens)
+        self._wake.set()
+
     async def _post(self, buffer: _Buffer) -> None:
-        buffer.token = await self.queue.add(buffer.segments, buffer.shape)
-        self._buffers.append(buffer)
+        token = await self.queue.add(buffer.segments, buffer.shape)
+        self._posted[token] = buffer
         self._wake.set()  # it may be used already
 
     async def _serve(self) -> None:
@@ -153,10 +157,9 @@ class NotifyPool:
             self._wake.clear()
             try:
                 await self._collect()
-            except QueueStopped:
-                pass
             except DriverError as error:
-                self.error = self.error or error
+                if not isinstance(error, QueueStopped):
+                    self.error = self.error or error
             if self.queue.error is not None:
                 if not isinstance(self.queue.error, QueueStopped):
                     self.error = self.error or self.queue.error
@@ -171,16 +174,17 @@ class NotifyPool:
         self.queue.harvest()
 
     async def _collect(self) -> None:
-        for buffer in [item for item in self._buffers if item.token is not None and item.token.used is not None]:
-            token = buffer.token
-            assert token is not None and token.used is not None
-            buffer.token = None
+        while self._used and self._used[0] in self._posted:
+            token = self._used.popleft()
+            buffer = self._posted.pop(token)
             if token.error is not None:
                 raise token.error
-            self._take(buffer, token.used)
-            if self.reposting and token.used:
-                self._buffers.remove(buffer)
+            used = token.used or 0
+            self._take(buffer, used)
+            if self.reposting and used:
                 await self._post(buffer)
+            else:
+                self._idle.append(buffer)
         self._news.set()
 
     def _take(self, buffer: _Buffer, used: int) -> None:
@@ -207,10 +211,11 @@ class NotifyPool:
         self.received.append(notification)
 
     def _free_all(self) -> None:
-        for buffer in self._buffers:
+        for buffer in [*self._posted.values(), *self._idle]:
             if buffer.base:
                 self.host.memory.free(buffer.base)
-        self._buffers.clear()
+        self._posted.clear()
+        self._idle.clear()
 
 
 def notification(code: int, payload: bytes) -> bytes:

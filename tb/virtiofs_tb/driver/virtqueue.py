@@ -102,7 +102,7 @@ class SplitQueue:
         self.indirect = indirect
         self.polling = False
         self.error: DriverError | None = None
-        self.on_used: Callable[[], None] | None = None
+        self.on_used: Callable[[list[Token]], None] | None = None
         self.kicks = 0
         self._rng = rng
         self._doorbell = doorbell
@@ -238,7 +238,7 @@ class SplitQueue:
         if done:
             self._space.set()
             if self.on_used is not None:
-                self.on_used()
+                self.on_used(done)
         return done
 
     async def wait(self, token: Token, timeout_ps: int = DEFAULT_TIMEOUT_PS) -> int:
@@ -266,7 +266,7 @@ class SplitQueue:
                 token.event.set()
         self._space.set()
         if self.on_used is not None:
-            self.on_used()
+            self.on_used([])
 
     async def release(self) -> None:
         """Give the rings back. Only after the device was reset: before, it may still access them (CLEAN-R02)."""
