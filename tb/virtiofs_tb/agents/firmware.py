@@ -29,6 +29,7 @@ from virtiofs_model.engine import (
 )
 from virtiofs_model.layouts.fuse import FuseInHeader, FuseOutHeader
 from virtiofs_tb.host.loop import Loop, Timer
+from virtiofs_tb.seeds import log_uniform
 
 # Storage: each context has a slot for what the driver wrote and one for what it will read.
 SLOT_BYTES = 512 * 1024
@@ -147,7 +148,8 @@ class FirmwareAgent:
             for timer in self._timers:
                 timer.cancel()
             self._timers.clear()
-        self._after(lambda: self.port.control_ack(control.epoch))
+        # Not among the timers: a further reset must not swallow the acknowledgement that is owed for this one.
+        self._loop.call_at(self._loop.now_ps + self._delay_ps(), lambda: self.port.control_ack(control.epoch))
 
     # ---- answering ----
 
@@ -211,12 +213,12 @@ class FirmwareAgent:
         self._after(act)
 
     def _after(self, action: Callable[[], None]) -> None:
-        ratio = self.timing.longest_ps / self.timing.shortest_ps
-        delay = int(self.timing.shortest_ps * ratio ** self._rng.random())
-
         def act() -> None:
             self._timers.discard(timer)
             action()
 
-        timer = self._loop.call_at(self._loop.now_ps + delay, act)
+        timer = self._loop.call_at(self._loop.now_ps + self._delay_ps(), act)
         self._timers.add(timer)
+
+    def _delay_ps(self) -> int:
+        return int(log_uniform(self._rng, self.timing.shortest_ps, self.timing.longest_ps))

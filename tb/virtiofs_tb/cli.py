@@ -1,0 +1,170 @@
+"""virtiofs-tb: the command line tool behind `make`.
+
+Exit status: 0 everything passed, 1 a test failed, 2 usage, 3 the simulation could not be built.
+Options also come from the environment (VIRTIOFS_TEST and so on), which is how make hands them over.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from virtiofs_tb import build, catalogue, lint, runner
+from virtiofs_tb import profile as profiles
+from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT, RUNS
+from virtiofs_tb.report import ResultClass, Summary, print_summary
+
+console = Console()
+FALSE_WORDS = ("", "0", "no", "off", "false")
+
+
+@click.group(context_settings={"auto_envvar_prefix": None, "help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Verify a virtio-fs device over PCI."""
+
+
+@cli.command()
+@click.option("--test", "tests", envvar="VIRTIOFS_TEST", default="", help="names, separated by commas [main]")
+@click.option("--seed", envvar="VIRTIOFS_SEED", default="", help="a number [random]")
+@click.option("--waves", envvar="VIRTIOFS_WAVES", default="", help="1: dump waves (FST, or VCD without lz4)")
+@click.option("--jobs", envvar="VIRTIOFS_JOBS", default="", help="simulations side by side [cores]")
+@click.option("--dut", envvar="VIRTIOFS_DUT", default="", help="file list with another virtio_fs_dut")
+@click.option("--profile", envvar="VIRTIOFS_PROFILE", default="", help="profile of that endpoint (TOML)")
+def sim(tests: str, seed: str, waves: str, jobs: str, dut: str, profile: str) -> None:
+    """Build the simulation if needed, run it, print its summary."""
+    names = parse_tests(tests)
+    run_seed = parse_number("SEED", seed, 0, (1 << 64) - 1) if seed else runner.random_seed()
+    workers = parse_number("JOBS", jobs, 1, 256) if jobs else runner.default_jobs()
+    dut_path = existing_file("DUT", dut) if dut else ENDPOINT_FILELIST
+    profile_path = existing_file("PROFILE", profile) if profile else runner.DEFAULT_PROFILE
+    try:
+        profiles.load(profile_path)
+    except profiles.ProfileError as error:
+        raise runner.UsageError(str(error)) from error
+    wave_format = runner.wave_format(console.print) if waves.lower() not in FALSE_WORDS else None
+
+    requests = [runner.RunRequest(name, run_seed, wave_format, dut_path, profile_path) for name in names]
+    simulation = build_simulation(dut_path, wave_format, requests)
+    console.print(f"running {', '.join(names)} with seed {run_seed}", highlight=False)
+    with console.status("simulating"):
+        summaries = runner.run_all(requests, simulation, workers)
+    for request, summary in zip(requests, summaries, strict=True):
+        console.print()
+        print_summary(console, summary, request.directory)
+    sys.exit(runner.worst(summaries))
+
+
+@cli.command("list")
+def list_tests() -> None:
+    """The tests that TEST= takes."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("test", "needs", "what it shows"):
+        table.add_column(column)
+    for entry in catalogue.entries():
+        table.add_row(entry.name, " ".join(sorted(entry.needs)), entry.summary)
+    console.print(table)
+
+
+@cli.command()
+@click.option("--jobs", envvar="VIRTIOFS_JOBS", default="", help="simulations side by side [cores]")
+def test(jobs: str) -> None:
+    """All tests: unit tests without a simulator, then simulations."""
+    workers = parse_number("JOBS", jobs, 1, 256) if jobs else runner.default_jobs()
+    environment = {**os.environ, "VIRTIOFS_JOBS": str(workers)}
+    for name in ("VIRTIOFS_TEST", "VIRTIOFS_SEED", "VIRTIOFS_WAVES", "VIRTIOFS_DUT", "VIRTIOFS_PROFILE"):
+        environment.pop(name, None)
+    command = [sys.executable, "-m", "pytest", "tests/unit", "tests/sim"]
+    done = subprocess.run(command, cwd=ROOT, env=environment)
+    sys.exit(ResultClass.PASSED if done.returncode == 0 else ResultClass.FAILED)
+
+
+@cli.command("lint")
+def lint_all() -> None:
+    """Verilator, slang and Yosys for hdl/; ruff and mypy for Python."""
+    verilator = build.find_verilator()
+    if verilator.notice:
+        console.print(verilator.notice, highlight=False)
+    failed = 0
+    for step in lint.steps(verilator.executable, verilator.environment):
+        if step.skip:
+            console.print(f"skipped  {step.name}: {step.skip}", highlight=False)
+            continue
+        with console.status(step.name):
+            outcome = lint.run(step)
+        console.print(
+            f"{'clean' if outcome.passed else 'FAILED':8} {step.name} ({outcome.seconds:.1f} s)", highlight=False
+        )
+        if not outcome.passed:
+            failed += 1
+            console.print(outcome.output, markup=False, highlight=False)
+    sys.exit(ResultClass.FAILED if failed else ResultClass.PASSED)
+
+
+def build_simulation(dut: Path, waves: str | None, requests: list[runner.RunRequest]) -> build.Build:
+    """Build with a progress display; a failure ends the program with status 3 and a summary in each run's folder."""
+    try:
+        with console.status("building the simulation") as status:
+            return build.build(dut, waves, echo=status.update)
+    except build.BuildError as error:
+        for request in requests:
+            summary = Summary(request.test, request.seed, ResultClass.BUILD, str(error), request.rerun)
+            summary.write(request.directory)
+        console.print(f"build failed: {error}", markup=False, style="red", soft_wrap=True)
+        sys.exit(ResultClass.BUILD)
+
+
+def parse_tests(text: str) -> list[str]:
+    """TEST=a,b. UsageError with the nearest names for one that does not exist."""
+    known = [entry.name for entry in catalogue.entries()]
+    names = [name.strip() for name in text.split(",") if name.strip()] or [runner.DEFAULT_TEST]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+            hint = f"did you mean {' or '.join(near)}?" if near else "`make list` shows all"
+            raise runner.UsageError(f"TEST={name}: no such test; {hint}")
+    return names
+
+
+def parse_number(what: str, text: str, least: int, most: int) -> int:
+    try:
+        value = int(text, 0)
+    except ValueError:
+        raise runner.UsageError(f"{what}={text}: expected a whole number") from None
+    if not least <= value <= most:
+        raise runner.UsageError(f"{what}={text}: expected {least} to {most}")
+    return value
+
+
+def existing_file(what: str, text: str) -> Path:
+    path = Path(text)
+    path = path if path.is_absolute() else ROOT / path
+    if not path.is_file():
+        raise runner.UsageError(f"{what}={text}: no such file")
+    return path
+
+
+def main() -> None:
+    """Entry point; turns every expected problem into one line and the right exit status."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        report(error.format_message())
+    except (runner.UsageError, build.BuildError) as error:
+        report(str(error))
+    except (KeyboardInterrupt, click.Abort):
+        console.print("interrupted; nothing is left running")
+        sys.exit(130)
+
+
+def report(message: str) -> None:
+    """One line on stderr, the same in sim_build/runs/usage/summary.json, and status 2."""
+    Console(stderr=True).print(f"virtiofs-tb: {message}", markup=False, highlight=False, soft_wrap=True)
+    Summary("usage", 0, ResultClass.USAGE, message).write(RUNS / "usage")
+    sys.exit(ResultClass.USAGE)

@@ -1,0 +1,187 @@
+"""Runs simulations: one directory a run, side by side, each in a process of its own and under a watchdog.
+
+The simulator's test module is `virtiofs_tb.simulation`, which reads what to do from the environment
+(RunRequest.environment) and leaves summary.json. Nothing here imports cocotb's simulation side.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from virtiofs_tb import build
+from virtiofs_tb.paths import ENDPOINT_FILELIST, PROFILES, RUNS, shown
+from virtiofs_tb.report import ResultClass, Summary
+
+SEED_BITS = 32
+DEFAULT_TEST = "main"
+DEFAULT_PROFILE = PROFILES / "ours-strict.toml"
+WATCHDOG_S = 240.0
+GRACE_S = 20.0  # the process has its own watchdog, which can say what is owed; this one only ends it
+LAST_LINES = 15
+
+
+class UsageError(Exception):
+    """Something that was asked for cannot be done; the message is the one line that a person reads."""
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One simulation. waves: None, 'fst' or 'vcd'; watchdog_s: wall-clock seconds."""
+
+    test: str
+    seed: int
+    waves: str | None = None
+    dut: Path = ENDPOINT_FILELIST
+    profile: Path = DEFAULT_PROFILE
+    watchdog_s: float = WATCHDOG_S
+    run_dir: Path | None = None
+
+    @property
+    def directory(self) -> Path:
+        return self.run_dir or RUNS / f"{self.test}-{self.seed}"
+
+    @property
+    def rerun(self) -> str:
+        """The line that runs this again."""
+        parts = ["make sim", f"TEST={self.test}", f"SEED={self.seed}"]
+        if self.dut != ENDPOINT_FILELIST:
+            parts.append(f"DUT={shown(self.dut)}")
+        if self.profile != DEFAULT_PROFILE:
+            parts.append(f"PROFILE={shown(self.profile)}")
+        if self.waves:
+            parts.append("WAVES=1")
+        return " ".join(parts)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "VIRTIOFS_TEST": self.test,
+            "VIRTIOFS_SEED": str(self.seed),
+            "VIRTIOFS_RUN_DIR": str(self.directory),
+            "VIRTIOFS_PROFILE": str(self.profile),
+            "VIRTIOFS_DUT": shown(self.dut),
+            "VIRTIOFS_RERUN": self.rerun,
+            "VIRTIOFS_WATCHDOG_S": str(self.watchdog_s),
+            # Dictionaries of bytes and strings iterate the same way in every run of this seed.
+            "PYTHONHASHSEED": str(self.seed % (1 << 32)),
+        }
+
+
+def random_seed() -> int:
+    return random.SystemRandom().getrandbits(SEED_BITS)
+
+
+def run_one(request: RunRequest, simulation: build.Build) -> Summary:
+    """Run one simulation to its end. Never raises for what happens inside it."""
+    directory = request.directory
+    if directory.exists():
+        shutil.rmtree(directory)
+    directory.mkdir(parents=True)
+    (directory / "rerun.txt").write_text(request.rerun + "\n")
+    how_it_ended = _simulate(request, simulation)
+    summary = Summary.read(directory)
+    if summary is None:
+        summary = Summary(request.test, request.seed, rerun=request.rerun, profile=request.profile.name)
+        summary.message = f"the simulation ended without a summary ({how_it_ended or 'no error'}); its last lines:\n"
+        summary.message += "\n".join(_last_lines(directory))
+    elif summary.passed and how_it_ended:
+        summary.result_class = ResultClass.FAILED
+        summary.message = f"every check passed, but the simulation ended badly: {how_it_ended}"
+    waves = directory / f"waves.{request.waves}"
+    summary.waves = shown(waves) if waves.exists() else ""
+    summary.write(directory)
+    return summary
+
+
+def _simulate(request: RunRequest, simulation: build.Build) -> str:
+    """Run the simulator in a process group of its own; returns "" or what went wrong with it."""
+    task = {
+        "directory": str(simulation.directory),
+        "waves": request.waves,
+        "seed": request.seed,
+        "run_dir": str(request.directory),
+    }
+    child = subprocess.Popen(
+        [sys.executable, "-m", "virtiofs_tb.child", json.dumps(task)],
+        env={**os.environ, **request.environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        text=True,
+    )
+    try:
+        output, _ = child.communicate(timeout=request.watchdog_s + GRACE_S)
+    except subprocess.TimeoutExpired:
+        _end(child)
+        return f"it was ended after {request.watchdog_s + GRACE_S:.0f} s of wall clock"
+    except BaseException:
+        _end(child)
+        raise
+    return "" if child.returncode == 0 else output.strip() or f"exit status {child.returncode}"
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """End the simulator with everything that it started."""
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _last_lines(directory: Path) -> list[str]:
+    log = directory / "sim.log"
+    return log.read_text(errors="replace").splitlines()[-LAST_LINES:] if log.exists() else ["(no log)"]
+
+
+def run_all(
+    requests: Sequence[RunRequest],
+    simulation: build.Build,
+    jobs: int,
+    finished: Callable[[Summary], None] | None = None,
+) -> list[Summary]:
+    """Run several simulations, `jobs` at a time; summaries come back in the order of the requests."""
+    lock = threading.Lock()
+
+    def one(request: RunRequest) -> Summary:
+        summary = run_one(request, simulation)
+        if finished is not None:
+            with lock:
+                finished(summary)
+        return summary
+
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        return list(pool.map(one, requests))
+
+
+def worst(summaries: Iterable[Summary]) -> int:
+    """The exit status for several runs: 3 over 2 over 1 over 0."""
+    return max((summary.result_class for summary in summaries), default=ResultClass.PASSED)
+
+
+def wave_format(notice: Callable[[str], None]) -> str:
+    """'fst' where a simulation with FST waves can be built, else 'vcd', with a notice of what is missing."""
+    probe = subprocess.run(
+        ["g++", "-E", "-x", "c++", "-"],
+        input="#include <lz4.h>\n#include <zlib.h>\n",
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    if probe.returncode == 0:
+        return "fst"
+    notice("waves: VCD, since FST needs the headers of lz4 and zlib (apt-get install liblz4-dev zlib1g-dev)")
+    return "vcd"
+
+
+def default_jobs() -> int:
+    return len(os.sched_getaffinity(0))
