@@ -1,0 +1,36 @@
+// The DPU port's map: byte offsets of its 32-bit registers.
+package dpu_pkg;
+
+    localparam logic [31:0] DPU_ID = 32'h4353_4656;    // "VFSC"
+    localparam logic [31:0] DPU_VERSION = 32'd1;
+
+    localparam logic [12:0] REG_ID = 13'h000;
+    localparam logic [12:0] REG_VERSION = 13'h004;
+    localparam logic [12:0] REG_NUM_REQUEST_QUEUES = 13'h010;
+    localparam logic [12:0] REG_FEATURES_LO = 13'h014;
+    localparam logic [12:0] REG_FEATURES_HI = 13'h018;
+    localparam logic [12:0] REG_PERSONALITY = 13'h01C;
+    localparam logic [12:0] REG_MAX_QUEUE_SIZE = 13'h020;
+    localparam logic [12:0] REG_NOTIFY_BUF_SIZE = 13'h024;
+    localparam logic [12:0] REG_NOTIFY_POLICY = 13'h028;
+    localparam logic [12:0] REG_TAG = 13'h040;         // 9 dwords
+    localparam logic [12:0] REG_TIME_SEC_LO = 13'h080;
+    localparam logic [12:0] REG_TIME_SEC_HI = 13'h084;
+    localparam logic [12:0] REG_TIME_NSEC = 13'h088;
+    localparam logic [12:0] REG_STATUS = 13'h0A0;
+    localparam logic [12:0] REG_COUNTERS = 13'h100;    // 16 dwords
+    localparam logic [12:0] REG_ERROR_COUNT = 13'h200;
+    localparam logic [12:0] REG_ERROR_HEAD = 13'h204;
+    localparam logic [12:0] REG_ERROR_ADDR_LO = 13'h208;
+    localparam logic [12:0] REG_ERROR_ADDR_HI = 13'h20C;
+    localparam logic [12:0] REG_ERROR_POP = 13'h210;
+    localparam logic [12:0] REG_NOTIFY_DATA = 13'h300;
+    localparam logic [12:0] REG_NOTIFY_LENGTH = 13'h304;
+    localparam logic [12:0] REG_NOTIFY_STATUS = 13'h308;
+
+    localparam logic [31:0] NOTIFY_BUF_SIZE_MIN = 32'd296;     // a DELETE of a name of 255 bytes
+    localparam logic [31:0] NOTIFY_BUF_SIZE_MAX = 32'd8192;
+    localparam logic [31:0] NOTIFY_BUF_SIZE_DEFAULT = 32'd4136;
+    localparam logic [31:0] FUSE_OUT_HEADER_BYTES = 32'd16;
+
+endpackage
