@@ -221,7 +221,7 @@ def test_msix_is_recorded_and_delivered_in_order() -> None:
     records = [record for record in end.records if record.kind == Kind.INTERRUPT]
     assert [(record.address, record.hdr[0]) for record in records] == [(0xFEE0_1000 + 4 * i, i) for i in range(10)]
     end.write(0xFEE0_1002, b"ab")
-    assert "message signalled interrupt" in end.texts() and end.root.interrupts == 10
+    assert "message signalled interrupt" in end.texts() and end.root.completer.interrupts == 10
 
 
 def test_messages_are_accepted() -> None:
@@ -231,7 +231,7 @@ def test_messages_are_accepted() -> None:
     end.give(Channel.RQ, Tlp(TlpKind.MSG, 0, DEVICE, message_code=0x30))
     end.give(Channel.RQ, Tlp(TlpKind.MSG, 0, DEVICE, message_code=MessageCode.ASSERT_INTA))
     end.settle()
-    assert end.root.messages == 2 and [interrupt.vector for interrupt in seen] == [None]
+    assert end.root.completer.messages == 2 and [interrupt.vector for interrupt in seen] == [None]
     assert end.root.violations == []
 
 
@@ -263,7 +263,7 @@ def test_broken_packets_are_recorded() -> None:
     end.write(0x1000, b"hole")
     assert "write to 0x1000" in end.texts()
     end.give(Channel.RQ, Tlp(TlpKind.MWR, base + 4092, DEVICE, 0, 0xF, 0xF, 2, bytes(8)))
-    assert "crosses 4 KiB" in end.texts()
+    assert "cross 4 KiB" in end.texts()
     end.give(Channel.RQ, Tlp(TlpKind.MWR, base, DEVICE, 0, 0xF, 0, 2, bytes(8)))
     assert "byte enables first 0xf, last 0x0 with Length 2" in end.texts()
     poisoned = tlp.memory_write(base, b"\xee" * 4, DEVICE)
