@@ -1,0 +1,2 @@
+channel_assertions.sv
+assertions_bind.sv
