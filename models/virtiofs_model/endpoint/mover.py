@@ -1,0 +1,373 @@
+"""Engine port, data mover and completion: requests go to the engine, its jobs and replies come back.
+
+Each write lane is a queue that is worked off in order: data, used entry, used index. The suppression word is read
+after the index has left, and the interrupt is decided from that answer; the lane does not wait for it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from virtiofs_model.defects import Defect
+from virtiofs_model.endpoint.core import SERVICE, Core
+from virtiofs_model.endpoint.dma import Dma, ReadError
+from virtiofs_model.endpoint.interrupts import Interrupts
+from virtiofs_model.endpoint.tasks import Steps
+from virtiofs_model.engine import (
+    ControlKind,
+    EngineControl,
+    EngineNotify,
+    EngineReply,
+    EngineRequest,
+    Lane,
+    MoverDirection,
+    MoverDone,
+    MoverJob,
+    MoverResult,
+    ReplyKind,
+)
+from virtiofs_model.errors import Counter, ErrorCode
+from virtiofs_model.layouts.virtio import VIRTQ_AVAIL_F_NO_INTERRUPT, Feature
+from virtiofs_model.registers import MAX_QUEUES
+from virtiofs_model.virtqueue import Chain, Ring, Segment, slices
+
+EPOCHS = 16
+JOB_BLOCK = 4096
+
+
+@dataclass
+class Context:
+    """A chain in flight. with_engine: the engine owes a reply. on_used: called when its used index has left."""
+
+    number: int
+    queue: int
+    lane: Lane
+    chain: Chain
+    with_engine: bool = False
+    on_used: Callable[[bytes], None] | None = None
+
+
+@dataclass
+class _Discard:
+    """A chain that goes back with used length 0 without having seen the engine."""
+
+    context: Context
+
+
+class Storage:
+    """The DPU's memory behind the mover: sparse, any byte address."""
+
+    PAGE = 65536
+
+    def __init__(self) -> None:
+        self._pages: dict[int, bytearray] = {}
+
+    def read(self, address: int, size: int) -> bytes:
+        """Bytes at `address`; what was never written reads 0."""
+        result = bytearray()
+        while size > 0:
+            page, at = divmod(address, self.PAGE)
+            count = min(size, self.PAGE - at)
+            result += self._pages[page][at : at + count] if page in self._pages else bytes(count)
+            address += count
+            size -= count
+        return bytes(result)
+
+    def write(self, address: int, data: bytes) -> None:
+        """Store bytes at `address`."""
+        offset = 0
+        while offset < len(data):
+            page, at = divmod(address + offset, self.PAGE)
+            count = min(len(data) - offset, self.PAGE - at)
+            self._pages.setdefault(page, bytearray(self.PAGE))[at : at + count] = data[offset : offset + count]
+            offset += count
+
+
+class Mover:
+    """Implements EnginePort, executes jobs and replies, and returns chains to the driver.
+
+    release(context) is called when a context may be used again. on_notify: a notification from the engine.
+    """
+
+    def __init__(self, core: Core, dma: Dma, interrupts: Interrupts) -> None:
+        self._core = core
+        self._dma = dma
+        self._interrupts = interrupts
+        self._storage = Storage()
+        self._requests: list[Callable[[EngineRequest, bytes], None]] = []
+        self._dones: list[Callable[[MoverDone], None]] = []
+        self._controls: list[Callable[[EngineControl], None]] = []
+        self._unacknowledged: set[int] = set()
+        self.acknowledged = core.signal()
+        self.epoch = 0
+        self.used_idx = [0] * MAX_QUEUES
+        self.release: Callable[[Context], None] = lambda context: None
+        self.on_notify: Callable[[EngineNotify, bytes], None] = lambda notify, message: None
+        self._work_arrived = core.signal()
+        self.replies_changed = core.signal()
+        self.start()
+
+    # ---- life ----
+
+    def start(self) -> None:
+        """Forget everything and start the lanes (device reset)."""
+        if self._core.defect is not Defect.STALE_QUEUE_STATE:
+            self.used_idx = [0] * MAX_QUEUES
+        self._contexts: dict[int, Context] = {}
+        self._work: dict[Lane, deque[tuple[MoverJob | EngineReply | _Discard, bytes]]] = {
+            Lane.HI: deque(),
+            Lane.REQ: deque(),
+        }
+        self.replies_given = 0
+        self.replies_used = 0
+        for lane in (Lane.HI, Lane.REQ):
+            self._core.scheduler.spawn(self._serve(lane), SERVICE)
+
+    def epoch_free(self) -> bool:
+        """Whether the next epoch is not in use any more by messages that the engine has not forgotten."""
+        return (self.epoch + 1) % EPOCHS not in self._unacknowledged
+
+    def next_epoch(self) -> None:
+        """Tell the engine that a device reset took place."""
+        self.epoch = (self.epoch + 1) % EPOCHS
+        self._unacknowledged.add(self.epoch)
+        for callback in self._controls:
+            callback(EngineControl(ControlKind.DEVICE_RESET, 0, self.epoch))
+
+    # ---- EnginePort ----
+
+    def on_request(self, callback: Callable[[EngineRequest, bytes], None]) -> None:
+        """`callback` gets every request with the head of its readable part."""
+        self._requests.append(callback)
+
+    def on_done(self, callback: Callable[[MoverDone], None]) -> None:
+        """`callback` gets the end of every mover job."""
+        self._dones.append(callback)
+
+    def on_control(self, callback: Callable[[EngineControl], None]) -> None:
+        """`callback` gets resets."""
+        self._controls.append(callback)
+
+    def job(self, job: MoverJob) -> None:
+        """Start a mover job."""
+        if self._current(job.epoch):
+            self._enqueue(job.ctx, job, b"")
+
+    def reply(self, reply: EngineReply, immediate: bytes = b"") -> None:
+        """Answer a request."""
+        if self._current(reply.epoch):
+            self._enqueue(reply.ctx, reply, immediate)
+
+    def notify(self, notify: EngineNotify, message: bytes) -> None:
+        """Put a notification into the message store."""
+        if self._current(notify.epoch):
+            self.on_notify(notify, message)
+
+    def control_ack(self, epoch: int) -> None:
+        """The engine has forgotten all that is older than `epoch`."""
+        self._unacknowledged.discard(epoch)
+        self.acknowledged.fire()
+
+    def storage_read(self, address: int, size: int) -> bytes:
+        """The DPU's own view of the storage."""
+        return self._storage.read(address, size)
+
+    def storage_write(self, address: int, data: bytes) -> None:
+        """The DPU's own view of the storage."""
+        self._storage.write(address, data)
+
+    def _current(self, epoch: int) -> bool:
+        if epoch == self.epoch and not self._core.registers.resetting:
+            return True
+        self._core.count(Counter.STALE_EPOCH)
+        return False
+
+    def _enqueue(self, ctx: int, item: MoverJob | EngineReply, immediate: bytes) -> None:
+        context = self._contexts.get(ctx)
+        if context is None or not context.with_engine:
+            self._core.log(ErrorCode.ENGINE_CONTEXT, address=ctx)
+            return
+        if isinstance(item, EngineReply):
+            if self._core.defect is Defect.REPLY_TO_OTHER_CONTEXT:
+                context = self._other_context(context, item)
+                item = replace(item, ctx=context.number)
+            context.with_engine = False
+            self.replies_given += context.lane is Lane.REQ
+        self._work[context.lane].append((item, immediate))
+        self._work_arrived.fire()
+
+    def _other_context(self, context: Context, reply: EngineReply) -> Context:
+        """Defect: an open request of the same lane changes its answer with this one."""
+        total = reply.immediate + reply.storage_length
+        for other in self._contexts.values():
+            fits = other.chain.writable_bytes >= total
+            if other is not context and other.with_engine and other.lane is context.lane and fits:
+                other.with_engine, context.with_engine = False, True
+                return other
+        return context
+
+    # ---- from the queues ----
+
+    def submit(self, context: Context, head: bytes) -> None:
+        """Hand a request to the engine."""
+        chain = context.chain
+        context.with_engine = True
+        self._contexts[context.number] = context
+        if len(head) > 40 and self._core.strikes(Defect.REQUEST_CORRUPTED, 5):
+            head = head[:-1] + bytes([head[-1] ^ 0x10])
+        request = EngineRequest(
+            context.number, context.queue, context.lane, self.epoch,
+            chain.readable_bytes, chain.writable_bytes, 0, len(head),
+        )  # fmt: skip
+        self._core.count(Counter.REQUESTS)
+        for _ in range(2 if self._core.strikes(Defect.REQUEST_TWICE, 5) else 1):
+            for callback in self._requests:
+                callback(request, head)
+
+    def discard(self, context: Context) -> None:
+        """Return a chain with used length 0, behind what its lane has to do already."""
+        self._contexts[context.number] = context
+        self.replies_given += context.lane is Lane.REQ
+        self._work[context.lane].append((_Discard(context), b""))
+        self._work_arrived.fire()
+
+    # ---- lanes ----
+
+    def _serve(self, lane: Lane) -> Steps[None]:
+        work = self._work[lane]
+        while True:
+            while not work:
+                yield self._work_arrived
+            item, immediate = work.popleft()
+            if isinstance(item, MoverJob):
+                yield from self._execute_job(self._contexts[item.ctx], item)
+            elif isinstance(item, EngineReply):
+                yield from self._execute_reply(self._contexts[item.ctx], item, immediate)
+            else:
+                yield from self._return(item.context, 0, b"")
+
+    def _execute_job(self, context: Context, job: MoverJob) -> Steps[None]:
+        inward = job.direction == MoverDirection.IN
+        part = context.chain.readable if inward else context.chain.writable
+        result = MoverResult.OK
+        if job.offset + job.length > sum(segment.length for segment in part):
+            self._core.log(ErrorCode.ENGINE_LENGTH, context.queue, job.offset)
+            result = MoverResult.CANCELLED
+        elif inward:
+            result = yield from self._gather(context, slices(part, job.offset, job.length), job.address)
+        else:
+            data = self._storage.read(job.address, job.length)
+            yield from self.scatter(slices(part, job.offset, job.length), data)
+        for callback in self._dones:
+            callback(MoverDone(job.ctx, result, self.epoch))
+        yield None
+
+    def _gather(self, context: Context, pieces: list[Segment], storage: int) -> Steps[MoverResult]:
+        for piece in pieces:
+            for offset in range(0, piece.length, JOB_BLOCK):
+                size = min(JOB_BLOCK, piece.length - offset)
+                try:
+                    data = yield from self._dma.read(piece.address + offset, size)
+                except ReadError as error:
+                    self._core.log(ErrorCode.PAYLOAD_READ, context.queue, error.address)
+                    return MoverResult.BUS_ERROR
+                self._storage.write(storage, data)
+                storage += size
+        return MoverResult.OK
+
+    def _execute_reply(self, context: Context, reply: EngineReply, immediate: bytes) -> Steps[None]:
+        data = b""
+        if reply.kind == ReplyKind.REPLY:
+            data = immediate + self._storage.read(reply.address, reply.storage_length)
+            if len(data) > context.chain.writable_bytes:
+                self._core.log(ErrorCode.ENGINE_LENGTH, context.queue, len(data))
+                data = b""
+        self._core.count(Counter.REPLIES if data else Counter.NO_REPLIES)
+        length = len(data)
+        if self._core.defect is Defect.USED_LENGTH_OF_BUFFER:
+            length = context.chain.writable_bytes
+        if len(data) > 16 and self._core.strikes(Defect.REPLY_CORRUPTED, 3):
+            data = data[:-1] + bytes([data[-1] ^ 0x01])
+        if self._core.defect is Defect.USED_INDEX_BEFORE_DATA:
+            yield from self.used(context.queue, context.chain.head, length)
+            yield from self.scatter(self._reply_pieces(context.chain, len(data)), data)
+            self._finished(context, data)
+            return
+        yield from self.scatter(self._reply_pieces(context.chain, len(data)), data)
+        yield from self._return(context, length, data)
+
+    def _reply_pieces(self, chain: Chain, length: int) -> list[Segment]:
+        if self._core.defect is Defect.WRITE_INTO_READABLE and length > 16:
+            return slices(chain.readable, 0, length)
+        pieces = slices(chain.writable, 0, length)
+        last = pieces[-1] if pieces else Segment(0, 0)
+        ends = {segment.address + segment.length for segment in chain.writable}
+        if self._core.defect is Defect.BYTE_PAST_DESCRIPTOR and last.address + last.length in ends:
+            pieces[-1] = Segment(last.address, last.length + 1)
+        return pieces
+
+    def scatter(self, pieces: list[Segment], data: bytes) -> Steps[None]:
+        """Write `data` over the pieces of a chain's writable part, in order."""
+        offset = 0
+        for piece in pieces:
+            part = data[offset : offset + piece.length]
+            yield from self._dma.write(piece.address, part.ljust(piece.length, b"\xa5"))
+            offset += piece.length
+
+    # ---- completion ----
+
+    def _return(self, context: Context, length: int, data: bytes) -> Steps[None]:
+        yield from self.used(context.queue, context.chain.head, length)
+        self._finished(context, data)
+
+    def _finished(self, context: Context, data: bytes) -> None:
+        if context.lane is Lane.REQ:
+            self.replies_used += 1
+        if context.on_used is not None:
+            context.on_used(data)
+        del self._contexts[context.number]
+        self.release(context)
+        self.replies_changed.fire()
+
+    def ring(self, queue: int) -> Ring:
+        """Where a queue lies, as its registers say."""
+        registers = self._core.registers.queues[queue]
+        indirect = self._core.registers.negotiated(Feature.INDIRECT_DESC)
+        return Ring(registers.size, registers.desc, registers.driver, registers.device, indirect)
+
+    def used(self, queue: int, head: int, length: int) -> Steps[None]:
+        """Used entry, used index, then (on its own) suppression word and interrupt."""
+        ring = self.ring(queue)
+        flags: int | None = None
+        if self._core.defect is Defect.INTERRUPT_DECIDED_EARLY:
+            flags = yield from self._suppression(queue, ring)
+        if self._core.strikes(Defect.USED_ID, 3):
+            head = (head + 1) % ring.size
+        for _ in range(2 if self._core.strikes(Defect.USED_ENTRY_TWICE, 3) else 1):
+            position = self.used_idx[queue]
+            self.used_idx[queue] = position + 1 & 0xFFFF
+            yield from self._dma.write(*ring.used_entry(position, head, length))
+            yield from self._dma.write(*ring.used_idx(position + 1))
+        self._core.scheduler.spawn(self._interrupt(queue, ring, flags), SERVICE)
+
+    def _suppression(self, queue: int, ring: Ring) -> Steps[int | None]:
+        try:
+            raw = yield from self._dma.read(*ring.avail_flags())
+        except ReadError as error:
+            self._core.log(ErrorCode.RING_READ, queue, error.address, fatal=True)
+            return None
+        (flags,) = struct.unpack("<H", raw)
+        return int(flags)
+
+    def _interrupt(self, queue: int, ring: Ring, flags: int | None) -> Steps[None]:
+        if flags is None:
+            flags = yield from self._suppression(queue, ring)
+        if flags is None:
+            return
+        if flags & VIRTQ_AVAIL_F_NO_INTERRUPT and self._core.defect is not Defect.INTERRUPT_SUPPRESSED_SENT:
+            self._core.count(Counter.INTERRUPTS_SUPPRESSED)
+            return
+        self._interrupts.used_buffer(queue)

@@ -1,0 +1,152 @@
+"""Notification engine: brings messages from the store to the buffers that the driver posted on queue 1."""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Callable
+
+from virtiofs_model.defects import Defect
+from virtiofs_model.endpoint.core import SERVICE, Core
+from virtiofs_model.endpoint.mover import Context, Mover
+from virtiofs_model.endpoint.tasks import Steps
+from virtiofs_model.engine import EngineNotify, NotifyClass
+from virtiofs_model.errors import Counter, ErrorCode
+from virtiofs_model.layouts.virtio import Feature
+from virtiofs_model.notification import Message, MessageStore, NotifyAnswer, well_formed
+from virtiofs_model.registers import NotifyPolicy
+from virtiofs_model.virtqueue import slices
+
+FUSE_INIT = 26
+
+
+class Notifier:
+    """Messages leave in order, once a session is initialised, behind every reply that was given before them."""
+
+    def __init__(self, core: Core, mover: Mover) -> None:
+        self._core = core
+        self._mover = mover
+        self._store = MessageStore()
+        self._waiting: deque[bytes] = deque()
+        self.release: Callable[[Context], None] = lambda context: None
+        mover.on_notify = self._from_engine
+        self.start()
+
+    def start(self) -> None:
+        """Empty the store, forget the buffers and start delivering (device reset)."""
+        self._empty()
+        self._buffers: deque[Context] = deque()
+        self._init: Context | None = None
+        self._core.scheduler.spawn(self._deliver(), SERVICE)
+
+    # ---- messages in ----
+
+    def offer(self, message: bytes) -> NotifyAnswer:
+        """The notify mailbox: a whole message, fuse_out_header included."""
+        registers = self._core.registers
+        answer = NotifyAnswer.REFUSED
+        negotiated = registers.driver_ok and registers.negotiated(Feature.FS_NOTIFICATION)
+        if negotiated and well_formed(message, registers.straps.notify_buf_size):
+            answer = self._put(message)
+        if answer is NotifyAnswer.REFUSED:
+            self._core.count(Counter.NOTIFY_REFUSED)
+        return answer
+
+    def _put(self, message: bytes) -> NotifyAnswer:
+        usable = sum(self._fault(buffer) is None for buffer in self._buffers)
+        if self._core.defect is Defect.NOTIFY_LOST and usable == 0:
+            return NotifyAnswer.HELD
+        answer = self._store.offer(message, self._mover.replies_given, usable)
+        if answer is NotifyAnswer.HELD:
+            self._core.count(Counter.NOTIFY_HELD)
+        self._mover.replies_changed.fire()
+        return answer
+
+    def _from_engine(self, notify: EngineNotify, message: bytes) -> None:
+        """From the engine's stream: only an invalidation may be merged or lost, and only by policy."""
+        registers = self._core.registers
+        if not (registers.driver_ok and registers.negotiated(Feature.FS_NOTIFICATION)):
+            self._core.count(Counter.NOTIFY_REFUSED)
+            return
+        policy = registers.straps.notify_policy
+        droppable = notify.notify_class == NotifyClass.INVALIDATION and policy is not NotifyPolicy.HOLD
+        stored = any(kept.data == message for kept in self._store.messages)
+        if droppable and policy is NotifyPolicy.COALESCE and stored:
+            return
+        if self._waiting or self._put(message) is NotifyAnswer.REFUSED:
+            if droppable:
+                self._core.count(Counter.NOTIFY_REFUSED)
+            else:
+                self._waiting.append(message)
+
+    # ---- what the queues see ----
+
+    def buffer(self, context: Context) -> None:
+        """A chain of the notification queue was fetched."""
+        self._buffers.append(context)
+        self._mover.replies_changed.fire()
+
+    def request(self, context: Context, head: bytes) -> None:
+        """A request is on its way to the engine: a FUSE_INIT begins a new session, without messages."""
+        (opcode,) = struct.unpack_from("<I", head, 4)
+        if opcode == FUSE_INIT:
+            self._empty()
+            self._init = context
+            context.on_used = lambda reply: self._init_used(context, reply)
+
+    def _init_used(self, context: Context, reply: bytes) -> None:
+        if context is self._init and len(reply) >= 16 and struct.unpack_from("<i", reply, 4)[0] == 0:
+            self._store.initialised = True
+
+    def _empty(self) -> None:
+        for _ in range(self._store.empty() + len(self._waiting)):
+            self._core.count(Counter.NOTIFY_EMPTIED)
+        self._waiting.clear()
+
+    # ---- messages out ----
+
+    def _fault(self, buffer: Context) -> ErrorCode | None:
+        """Why a chain cannot take a message."""
+        if buffer.chain.readable_bytes:
+            return ErrorCode.NOTIFY_READABLE
+        too_small = buffer.chain.writable_bytes < self._core.registers.straps.notify_buf_size
+        if too_small and self._core.defect is not Defect.NOTIFY_SMALL_CHAIN:
+            return ErrorCode.NOTIFY_SMALL
+        return None
+
+    def _may_leave(self) -> bool:
+        if self._core.defect is Defect.NOTIFY_BEFORE_INIT:
+            return bool(self._store.messages)
+        replies_used = self._mover.replies_used
+        if self._core.defect is Defect.NOTIFY_OVERTAKES_REPLY:
+            replies_used = self._mover.replies_given
+        return self._store.may_leave(replies_used)
+
+    def _take(self) -> Message:
+        if self._core.defect is Defect.NOTIFY_REORDERED:
+            self._store.messages.rotate(1)
+        message = self._store.take()
+        while self._waiting and self._put(self._waiting[0]) is not NotifyAnswer.REFUSED:
+            self._waiting.popleft()
+        return message
+
+    def _deliver(self) -> Steps[None]:
+        """Chains that cannot be used go back once a session runs; nothing is written to queue 1 before."""
+        while True:
+            buffer = self._buffers[0] if self._buffers else None
+            fault = self._fault(buffer) if buffer else None
+            if buffer and fault is not None and self._store.initialised:
+                self._buffers.popleft()
+                self._core.log(fault, buffer.queue, buffer.chain.head)
+                self._core.count(Counter.NOTIFY_CHAINS_RETURNED)
+                yield from self._mover.used(buffer.queue, buffer.chain.head, 0)
+                self.release(buffer)
+            elif buffer and fault is None and self._may_leave():
+                self._buffers.popleft()
+                data = self._take().data
+                yield from self._mover.scatter(slices(buffer.chain.writable, 0, len(data)), data)
+                yield from self._mover.used(buffer.queue, buffer.chain.head, len(data))
+                self._core.count(Counter.NOTIFY_DELIVERED)
+                self.release(buffer)
+            else:
+                yield self._mover.replies_changed

@@ -1,0 +1,166 @@
+"""Scheduler, chain fetch and header gather: from a doorbell to a request at the engine, one task a queue.
+
+Trust rule: memory is believed only if it was read by a request issued after the completion that published it, so a
+queue's task reads index, then entries, then descriptors, then data, each after the answer to the one before.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+
+from virtiofs_model.defects import Defect
+from virtiofs_model.endpoint.core import SERVICE, Core
+from virtiofs_model.endpoint.dma import Dma, ReadError
+from virtiofs_model.endpoint.mover import Context, Mover
+from virtiofs_model.endpoint.notifier import Notifier
+from virtiofs_model.endpoint.tasks import Steps
+from virtiofs_model.engine import HEAD_BYTES_MAX, Lane
+from virtiofs_model.errors import ErrorCode
+from virtiofs_model.layouts.virtio import VIRTQ_DESC_SIZE
+from virtiofs_model.registers import MAX_QUEUES, Role
+from virtiofs_model.virtqueue import Chain, ChainError, Ring, available, slices, walk_chain
+
+FUSE_IN_HEADER_SIZE = 40
+CONTEXT_POOLS = {Lane.HI: range(0, 4), Lane.NTF: range(4, 12), Lane.REQ: range(12, 32)}
+"""Context numbers by lane: a lane that is full never holds up another."""
+
+_LANES = {Role.HIPRIO: Lane.HI, Role.NOTIFICATION: Lane.NTF, Role.REQUEST: Lane.REQ}
+
+
+class Queues:
+    """Serves doorbells. A doorbell is sticky: it is kept until its queue may be served."""
+
+    def __init__(self, core: Core, dma: Dma, mover: Mover, notifier: Notifier) -> None:
+        self._core = core
+        self._dma = dma
+        self._mover = mover
+        self._notifier = notifier
+        self._kicked = [core.signal() for _ in range(MAX_QUEUES)]
+        self._context_free = core.signal()
+        self._positions = [0] * MAX_QUEUES
+        mover.release = self.release
+        core.registers.on_status = self._look_again
+        self.start()
+
+    def start(self) -> None:
+        """Forget everything and start the queues' tasks (device reset)."""
+        self._doorbells = [False] * MAX_QUEUES
+        if self._core.defect is not Defect.STALE_QUEUE_STATE:
+            self._positions = [0] * MAX_QUEUES
+        self._free = {lane: deque(numbers) for lane, numbers in CONTEXT_POOLS.items()}
+        for queue in range(MAX_QUEUES):
+            self._core.scheduler.spawn(self._serve(queue), SERVICE)
+
+    def doorbell(self, queue: int) -> None:
+        """A write to the doorbell of `queue`."""
+        if not self._core.registers.resetting:
+            self._doorbells[queue] = True
+            self._kicked[queue].fire()
+
+    def release(self, context: Context) -> None:
+        """A context may be used again."""
+        self._free[context.lane].append(context.number)
+        self._context_free.fire()
+
+    def _look_again(self) -> None:
+        for signal in self._kicked:
+            signal.fire()
+
+    def _servable(self, queue: int) -> bool:
+        registers = self._core.registers
+        return registers.driver_ok and registers.queues[queue].enable and registers.roles[queue] is not Role.NONE
+
+    def _serve(self, queue: int) -> Steps[None]:
+        while True:
+            while not (self._doorbells[queue] and self._servable(queue)):
+                yield self._kicked[queue]
+            self._doorbells[queue] = False
+            ring = self._mover.ring(queue)
+            try:
+                yield from self._serve_kick(queue, ring)
+            except ChainError as error:
+                self._core.log_chain_error(error, queue)
+            except ReadError as error:
+                self._core.log(ErrorCode.RING_READ, queue, error.address, fatal=True)
+
+    def _serve_kick(self, queue: int, ring: Ring) -> Steps[None]:
+        """Take every chain that the index announces now."""
+        table: bytes | None = None
+        if self._core.defect is Defect.DESCRIPTOR_PREFETCHED:
+            table = yield from self._dma.read(ring.desc, VIRTQ_DESC_SIZE * min(ring.size, 64))
+        entries: bytes | None = None
+        address, size = ring.avail_idx()
+        if self._core.defect is Defect.INDEX_AND_ENTRY_TOGETHER:
+            together = yield from self._dma.read(address, size + 2 * ring.size)
+            raw, entries = together[:size], together[size:]
+        else:
+            raw = yield from self._dma.read(address, size)
+        (idx,) = struct.unpack("<H", raw)
+        left = available(ring, idx, self._positions[queue])
+        while left:
+            position = self._positions[queue]
+            heads = yield from self._heads(ring, position, left, entries)
+            if len(heads) > 1 and self._core.defect is Defect.ENTRY_REORDERED:
+                heads[0], heads[1] = heads[1], heads[0]
+            for head in heads:
+                number = yield from self._context(queue)
+                if not self._servable(queue):
+                    return
+                chain = yield from self._walk(ring, head, table)
+                self._positions[queue] = (self._positions[queue] + 1) & 0xFFFF
+                left -= 1
+                lane = _LANES[self._core.registers.roles[queue]]
+                yield from self._dispatch(Context(number, queue, lane, chain))
+
+    def _heads(self, ring: Ring, position: int, count: int, entries: bytes | None) -> Steps[list[int]]:
+        address, size = ring.avail_entries(position, count)
+        if entries is None:
+            raw = yield from self._dma.read(address, size)
+        else:
+            at = 2 * (position % ring.size)
+            raw = entries[at : at + size]
+        return list(struct.unpack(f"<{size // 2}H", raw))
+
+    def _context(self, queue: int) -> Steps[int]:
+        free = self._free[_LANES[self._core.registers.roles[queue]]]
+        while not free:
+            yield self._context_free
+        return free.popleft()
+
+    def _walk(self, ring: Ring, head: int, table: bytes | None) -> Steps[Chain]:
+        """walk_chain with DMA behind it. table: a copy of the descriptor table (a defect)."""
+        walk = walk_chain(ring, head)
+        try:
+            address, size = next(walk)
+            while True:
+                offset = address - ring.desc
+                if table is not None and 0 <= offset <= len(table) - size:
+                    data = table[offset : offset + size]
+                else:
+                    data = yield from self._dma.read(address, size)
+                address, size = walk.send(data)
+        except StopIteration as end:
+            chain: Chain = end.value
+            return chain
+
+    def _dispatch(self, context: Context) -> Steps[None]:
+        if context.lane is Lane.NTF:
+            self._notifier.buffer(context)
+            return
+        chain = context.chain
+        size = min(chain.readable_bytes, HEAD_BYTES_MAX)
+        if size < FUSE_IN_HEADER_SIZE:
+            self._core.log(ErrorCode.HEADER_SHORT, context.queue, chain.head)
+            self._mover.discard(context)
+            return
+        head = b""
+        try:
+            for piece in slices(chain.readable, 0, size):
+                head += yield from self._dma.read(piece.address, piece.length)
+        except ReadError as error:
+            self._core.log(ErrorCode.HEADER_READ, context.queue, error.address)
+            self._mover.discard(context)
+            return
+        self._notifier.request(context, head)
+        self._mover.submit(context, head)
