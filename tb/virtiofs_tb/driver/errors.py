@@ -26,3 +26,9 @@ class DriverTimeout(DriverError):
 
 class QueueStopped(DriverError):
     """The queue was reset, or is broken, while somebody used it."""
+
+
+def check(what: str, seen: object, expected: object, clause: str = "") -> None:
+    """Raise DriverError unless both are equal."""
+    if seen != expected:
+        raise DriverError(what, seen, expected, clause)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from ctypes import sizeof
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from virtiofs_model.layouts.fuse_operations import IN_HEADER_SIZE, OPERATIONS, O
 from virtiofs_model.layouts.virtio import Feature
 
 from .errors import DriverError, QueueStopped
-from .layout import ChainPlan, linux_plan, place, random_plan
+from .layout import MAX_DESCRIPTORS, ChainPlan, PlacedChain, linux_plan, place, random_plan, whole_plan
 from .virtio import VirtioFsDevice
 from .virtqueue import DEFAULT_TIMEOUT_PS, SplitQueue
 
@@ -87,11 +88,13 @@ class FuseClient:
         queue: SplitQueue | None = None,
         plan: ChainPlan | None = None,
         timeout_ps: int = DEFAULT_TIMEOUT_PS,
+        before: Callable[[PlacedChain], None] | None = None,
     ) -> Reply:
         """Send a request's bytes and wait until its chain is used.
 
-        writable: bytes to post for the reply (None: as many as Linux does). Raises DriverError where the chain comes
-        back with a length or header that is no valid reply, DriverTimeout where it does not come back.
+        writable: bytes to post for the reply (None: as many as Linux does); before: sees the buffers before the device
+        can. Raises DriverError where the chain comes back with a length or header that is no valid reply,
+        DriverTimeout where it does not come back.
         """
         opcode = int.from_bytes(message[4:8], "little")
         operation = OPERATIONS[opcode]
@@ -102,6 +105,8 @@ class FuseClient:
         plan = plan or self.plan(message, writable)
         memory = self.device.host.memory
         placed = place(plan, memory, message)
+        if before is not None:
+            before(placed)
         try:
             token = await queue.add(placed.segments, plan.shape)
             used = await queue.wait(token, timeout_ps)
@@ -116,13 +121,16 @@ class FuseClient:
     def plan(self, message: bytes, writable: int) -> ChainPlan:
         """The layout that this client's policy gives this request."""
         indirect = self.device.negotiated(Feature.INDIRECT_DESC)
+        limit = min([MAX_DESCRIPTORS, *(queue.size for queue in self.device.queues.values())])  # SPLIT-IND-R03
         if self.rng is not None:
-            return random_plan(self.rng, len(message), writable, indirect=indirect)
+            return random_plan(self.rng, len(message), writable, limit, indirect)
         operation = OPERATIONS[int.from_bytes(message[4:8], "little")]
         head = operation.request_size if operation.data else len(message)
         sized = operation.kind in (ReplyKind.SIZED, ReplyKind.TARGET)
         writable_head = min(writable, OUT_HEADER_SIZE) if sized else writable
-        return linux_plan(head, len(message) - head, writable_head, writable - writable_head, indirect)
+        plan = linux_plan(head, len(message) - head, writable_head, writable - writable_head, indirect)
+        largest = max(queue.size for queue in self.device.queues.values())
+        return plan if plan.descriptors <= largest else whole_plan(len(message), writable, indirect)
 
     def _pick_queue(self) -> SplitQueue:
         self._next_queue += 1

@@ -89,6 +89,14 @@ def linux_plan(head: int, data: int, writable_head: int, writable_data: int, ind
     return ChainPlan(readable, writable, gaps, tuple(range(count)), ChainShape(placement))
 
 
+def whole_plan(readable: int, writable: int, indirect: bool = False) -> ChainPlan:
+    """One descriptor for all that is read, one for all that is written."""
+    reads, writes = ((readable,) if readable else ()), ((writable,) if writable else ())
+    count = len(reads) + len(writes)
+    placement = Placement.INDIRECT if indirect else Placement.DIRECT
+    return ChainPlan(reads, writes, (0,) * count, tuple(range(count)), ChainShape(placement))
+
+
 def random_plan(
     rng: random.Random, readable: int, writable: int, limit: int = MAX_DESCRIPTORS, indirect: bool = True
 ) -> ChainPlan:

@@ -85,7 +85,9 @@ class NotifyPool:
         """Buffers that the device holds."""
         return sum(1 for token in self._posted if token.used is None)
 
-    async def fill(self, count: int, parts: Sequence[int] | None = None, shape: ChainShape | None = None) -> None:
+    async def fill(
+        self, count: int, parts: Sequence[int] | None = None, shape: ChainShape | None = None, kick: bool = True
+    ) -> None:
         """Post `count` buffers. parts: lengths of their descriptors (None: one of notify_buf_size, FS-NQ-R01)."""
         lengths = tuple(parts) if parts is not None else (self.notify_buf_size,)
         for _ in range(count):
@@ -95,7 +97,7 @@ class NotifyPool:
             for length in lengths:
                 segments.append(Segment(at, length, True))
                 at += length + 5  # odd addresses for all but the first
-            await self._post(_Buffer(base, tuple(segments), shape or ChainShape()))
+            await self._post(_Buffer(base, tuple(segments), shape or ChainShape()), kick)
 
     async def post_segments(self, segments: Sequence[Segment]) -> None:
         """Post a chain of the caller's making, for chains that no driver should post."""
@@ -142,8 +144,8 @@ class NotifyPool:
         self._used.extend(tokens)
         self._wake.set()
 
-    async def _post(self, buffer: _Buffer) -> None:
-        token = await self.queue.add(buffer.segments, buffer.shape)
+    async def _post(self, buffer: _Buffer, kick: bool = True) -> None:
+        token = await self.queue.add(buffer.segments, buffer.shape, kick)
         self._posted[token] = buffer
         self._wake.set()  # it may be used already
 

@@ -1,0 +1,76 @@
+"""Setup in one line for scenarios: from a function nobody knows to a FUSE session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from virtiofs_model.layouts import fuse
+from virtiofs_tb.host.port import HostPort
+from virtiofs_tb.scenario import Bench
+
+from .fuse_client import FuseClient
+from .notify_pool import NotifyPool
+from .virtio import Settings, VirtioFsDevice
+
+POOL_BUFFERS = 16
+INIT_FLAGS = (
+    fuse.InitFlag.ASYNC_READ
+    | fuse.InitFlag.BIG_WRITES
+    | fuse.InitFlag.MAX_PAGES
+    | fuse.InitFlag.DO_READDIRPLUS
+    | fuse.InitFlag.READDIRPLUS_AUTO
+    | fuse.InitFlag.PARALLEL_DIROPS
+)
+
+
+@dataclass
+class Mount:
+    """A device with a driver on it. pool: None where the notification feature was not negotiated."""
+
+    device: VirtioFsDevice
+    client: FuseClient
+    pool: NotifyPool | None
+    granted: fuse.FuseInitOut | None = None
+
+
+async def discover(host: HostPort, tb: Bench) -> VirtioFsDevice:
+    """Enumerate the function: identity, BARs, capabilities; payload sizes of the bench's options."""
+    device = VirtioFsDevice(host, tb.rng("driver/rings"))
+    await device.pci.enumerate()
+    await device.pci.set_payload(tb.option("mps", 256), tb.option("mrrs", 512))
+    return device
+
+
+async def start(
+    host: HostPort,
+    tb: Bench,
+    device: VirtioFsDevice,
+    settings: Settings | None = None,
+    buffers: int = POOL_BUFFERS,
+    linux_layout: bool = False,
+) -> Mount:
+    """Reset and initialise up to DRIVER_OK, with `buffers` notification buffers posted (FS-INIT-RI1)."""
+    await device.initialise(settings)
+    client = FuseClient(device, None if linux_layout else tb.rng("driver/layout"), tb.counts)
+    pool = None
+    queue = device.notification
+    if queue is not None:
+        pool = NotifyPool(host, queue, device.config.notify_buf_size or 0, tb.counts)
+        await pool.fill(buffers, kick=False)
+    await device.start()
+    if queue is not None:
+        await queue.kick()  # the first kick comes after DRIVER_OK: INIT-R08
+    return Mount(device, client, pool)
+
+
+async def mount(
+    host: HostPort,
+    tb: Bench,
+    settings: Settings | None = None,
+    buffers: int = POOL_BUFFERS,
+    linux_layout: bool = False,
+) -> Mount:
+    """Everything from enumeration to the reply of FUSE_INIT."""
+    ready = await start(host, tb, await discover(host, tb), settings, buffers, linux_layout)
+    ready.granted = await ready.client.init(flags=int(INIT_FLAGS))
+    return ready
