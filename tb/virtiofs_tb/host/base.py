@@ -40,13 +40,26 @@ class HostBase:
         self.seed = seed
         self.caps = caps
         self.dpu = dpu
+        self.failure: Exception | None = None
         self.memory = memory if memory is not None else HostMemory(lambda: loop.now_ps)
         self.root = RootPort(loop, link, self.memory, log, stream(seed, "host.root_port"), timing)
         self._store_random = stream(seed, "host.store").random
         self._store_ps = 0  # when the driver's latest store takes effect
-        self.timing = self.root.timing
+        self._store_gap = LogUniform(self.timing.store_gap_ps, self.timing.spread)
 
     # ---- settings and state of the target ----
+
+    def fail(self, error: Exception) -> None:
+        """End the run with `error` at the next chance; of several the first counts. For scoreboards and assertions."""
+        if self.failure is None:
+            self.failure = error
+
+    def check(self) -> None:
+        """Raise what ends the run: `fail` was called, or a task died that nobody joins."""
+        if self.loop.failures:
+            raise self.loop.failures[0]
+        if self.failure is not None:
+            raise self.failure
 
     @property
     def timing(self) -> Timing:

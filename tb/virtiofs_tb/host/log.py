@@ -76,12 +76,14 @@ class EngineRequestChannel(IntEnum):
 
 
 class EngineReplyChannel(IntEnum):
-    """Channels of kind ENGINE_REPLY: firmware to endpoint."""
+    """Channels of kind ENGINE_REPLY: firmware to endpoint, and its own accesses to storage (address, payload)."""
 
     JOB = 0
     REPLY = 1
     NOTIFY = 2
     CONTROL_ACK = 3
+    STORAGE_WRITE = 4
+    STORAGE_READ = 5
 
 
 class DpuChannel(IntEnum):
@@ -112,6 +114,12 @@ class Record:
     tag: int
     hdr: Header
     payload: bytes
+
+
+def user_header(user: int) -> Header:
+    """The 128-bit `user` word of an engine message as `hdr` of its record."""
+    mask = 0xFFFF_FFFF
+    return user & mask, user >> 32 & mask, user >> 64 & mask, user >> 96 & mask
 
 
 def pack(record: Record, payload_offset: int) -> bytes:

@@ -119,11 +119,12 @@ class LoopEvent:
 class LoopTask(Generic[T]):
     """A running coroutine (host/port.py: Task)."""
 
-    __slots__ = ("_coroutine", "_done", "_error", "_joiners", "_loop", "_result", "_waiting", "name")
+    __slots__ = ("_coroutine", "_done", "_error", "_joiners", "_loop", "_owned", "_result", "_waiting", "name")
 
-    def __init__(self, loop: Loop, coroutine: Coroutine[Any, Any, T]) -> None:
+    def __init__(self, loop: Loop, coroutine: Coroutine[Any, Any, T], owned: bool) -> None:
         self._loop = loop
         self._coroutine = coroutine
+        self._owned = owned
         self._done = False
         self._result: T | None = None
         self._error: Exception | None = None
@@ -228,9 +229,12 @@ class Loop:
         self._tasks: dict[LoopTask[Any], None] = {}
         self._unjoined: dict[LoopTask[Any], None] = {}
 
-    def spawn(self, coroutine: Coroutine[Any, Any, T]) -> LoopTask[T]:
-        """Run `coroutine` up to its first wait now, and on from there as time passes."""
-        task: LoopTask[T] = LoopTask(self, coroutine)
+    def spawn(self, coroutine: Coroutine[Any, Any, T], owned: bool = False) -> LoopTask[T]:
+        """Run `coroutine` up to its first wait now, and on from there as time passes.
+
+        owned: the caller will ask `result_of`, so an exception is not one that nobody sees.
+        """
+        task: LoopTask[T] = LoopTask(self, coroutine, owned)
         self._tasks[task] = None
         task._step()
         return task
@@ -303,7 +307,7 @@ class Loop:
 
         Raises what the coroutine raised, the first of `failures`, or RuntimeError when nothing is due any more.
         """
-        task = self.spawn(coroutine)
+        task = self.spawn(coroutine, owned=True)
         while not task.done():
             due = self.next_due()
             if due is None or (limit_ps is not None and due > limit_ps):
@@ -332,7 +336,9 @@ class Loop:
 
     def _finished(self, task: LoopTask[Any], joined: bool) -> None:
         self._tasks.pop(task, None)
-        if task.error is not None and not joined and not isinstance(task.error, TaskCancelled):
+        if task.error is None or joined or task._owned:
+            return
+        if not isinstance(task.error, TaskCancelled):
             self._unjoined[task] = None
 
     def _observed(self, task: LoopTask[Any]) -> None:

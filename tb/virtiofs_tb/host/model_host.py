@@ -1,0 +1,252 @@
+"""ModelHost: the golden device behind the same root port, memory and log as the RTL, in virtual time.
+
+A micro-step of the device takes STEP_PS; while the device has nothing to do, time jumps to what is due next. Everything
+follows from the seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from virtiofs_model.endpoint import ModelEndpoint
+from virtiofs_model.endpoint.dpu import OKAY
+from virtiofs_model.engine import (
+    EngineControl,
+    EngineNotify,
+    EnginePort,
+    EngineReply,
+    EngineRequest,
+    MoverDone,
+    MoverJob,
+)
+from virtiofs_model.tlp import Header
+from virtiofs_tb.host.base import HostBase
+from virtiofs_tb.host.dpu import RegisterDpu
+from virtiofs_tb.host.log import (
+    DpuChannel,
+    EngineReplyChannel,
+    EngineRequestChannel,
+    Kind,
+    ObservationLog,
+    user_header,
+)
+from virtiofs_tb.host.loop import Loop, LoopTask
+from virtiofs_tb.host.port import DpuError, DpuPort, NotifyResult
+from virtiofs_tb.host.timing import Timing
+from virtiofs_tb.seeds import stream
+
+T = TypeVar("T")
+
+STEP_PS = 4_000  # one clock cycle of the RTL
+REGISTER_PS = 5 * STEP_PS  # an access of the DPU
+COMPLETION_TIMEOUT_PS = 262_144_000  # of the device's reads: 65536 cycles
+
+
+class Deadlock(Exception):
+    """Nothing is due and the device has nothing to do, but the scenario is not finished; names what is owed."""
+
+
+class LoggedEngine:
+    """An EnginePort whose messages are seen in the log."""
+
+    def __init__(self, port: EnginePort, log: ObservationLog, loop: Loop) -> None:
+        self._port = port
+        self._log = log
+        self._loop = loop
+
+    def _seen(self, kind: Kind, channel: int, user: int, payload: bytes = b"") -> None:
+        self._log.append(self._loop.now_ps, kind, channel, hdr=user_header(user), payload=payload)
+
+    def on_request(self, callback: Callable[[EngineRequest, bytes], None]) -> None:
+        def seen(request: EngineRequest, head: bytes) -> None:
+            self._seen(Kind.ENGINE_REQUEST, EngineRequestChannel.REQUEST, request.to_user(), head)
+            callback(request, head)
+
+        self._port.on_request(seen)
+
+    def on_done(self, callback: Callable[[MoverDone], None]) -> None:
+        def seen(done: MoverDone) -> None:
+            self._seen(Kind.ENGINE_REQUEST, EngineRequestChannel.DONE, done.to_user())
+            callback(done)
+
+        self._port.on_done(seen)
+
+    def on_control(self, callback: Callable[[EngineControl], None]) -> None:
+        def seen(control: EngineControl) -> None:
+            self._seen(Kind.ENGINE_REQUEST, EngineRequestChannel.CONTROL, control.to_user())
+            callback(control)
+
+        self._port.on_control(seen)
+
+    def job(self, job: MoverJob) -> None:
+        self._seen(Kind.ENGINE_REPLY, EngineReplyChannel.JOB, job.to_user())
+        self._port.job(job)
+
+    def reply(self, reply: EngineReply, immediate: bytes = b"") -> None:
+        self._seen(Kind.ENGINE_REPLY, EngineReplyChannel.REPLY, reply.to_user(), immediate)
+        self._port.reply(reply, immediate)
+
+    def notify(self, notify: EngineNotify, message: bytes) -> None:
+        self._seen(Kind.ENGINE_REPLY, EngineReplyChannel.NOTIFY, notify.to_user(), message)
+        self._port.notify(notify, message)
+
+    def control_ack(self, epoch: int) -> None:
+        control = EngineControl(0, 0, epoch)
+        self._seen(Kind.ENGINE_REPLY, EngineReplyChannel.CONTROL_ACK, control.to_user())
+        self._port.control_ack(epoch)
+
+    def storage_read(self, address: int, size: int) -> bytes:
+        data = self._port.storage_read(address, size)
+        self._storage(EngineReplyChannel.STORAGE_READ, address, data)
+        return data
+
+    def storage_write(self, address: int, data: bytes) -> None:
+        self._storage(EngineReplyChannel.STORAGE_WRITE, address, data)
+        self._port.storage_write(address, data)
+
+    def _storage(self, channel: EngineReplyChannel, address: int, data: bytes) -> None:
+        self._log.append(self._loop.now_ps, Kind.ENGINE_REPLY, channel, address=address, payload=data)
+
+
+class ModelDpu(RegisterDpu):
+    """The DPU's side of the golden device."""
+
+    def __init__(self, endpoint: ModelEndpoint, log: ObservationLog, loop: Loop) -> None:
+        self._registers = endpoint.dpu
+        self._log = log
+        self._loop = loop
+
+    async def read_register(self, address: int) -> int:
+        await self._loop.sleep(REGISTER_PS)
+        value, status = self._registers.read(address)
+        self._seen(DpuChannel.READ, address, value, status)
+        return value
+
+    async def write_register(self, address: int, value: int) -> None:
+        await self._loop.sleep(REGISTER_PS)
+        status = self._registers.write(address, value)
+        self._seen(DpuChannel.WRITE, address, value, status)
+
+    async def notify(self, message: bytes) -> NotifyResult:
+        """In one step: the mailbox dword by dword shows nothing that a model could get wrong."""
+        await self._loop.sleep(REGISTER_PS)
+        result = NotifyResult(int(self._registers.notify(message)))
+        self._log.append(self._loop.now_ps, Kind.DPU_OPERATION, DpuChannel.NOTIFY, status=result.value, payload=message)
+        return result
+
+    def _seen(self, channel: DpuChannel, address: int, value: int, status: int) -> None:
+        self._log.append(
+            self._loop.now_ps, Kind.DPU_OPERATION, channel, address=address, status=status, hdr=(value, 0, 0, 0)
+        )
+        if status != OKAY:
+            raise DpuError(f"DPU register 0x{address:03x} answers SLVERR to 0x{value:x}")
+
+
+class ModelHost(HostBase):
+    """HostPort on the golden device. `run` a scenario's coroutine; `engine` is where firmware attaches.
+
+    defect: name of a defect that the device shall have. request_queues, max_queue_size, msix_vectors: what the device
+    was built for.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        log: ObservationLog | None = None,
+        timing: Timing | None = None,
+        defect: str | None = None,
+        request_queues: int = 4,
+        max_queue_size: int = 1024,
+        msix_vectors: int = 11,
+    ) -> None:
+        loop = Loop()
+        log = log if log is not None else ObservationLog()
+        self.endpoint = ModelEndpoint(self._from_endpoint, defect, request_queues, max_queue_size, msix_vectors)
+        dpu: DpuPort = ModelDpu(self.endpoint, log, loop)
+        super().__init__(loop, self, log, seed, timing, dpu=dpu)
+        self.engine: EnginePort = LoggedEngine(self.endpoint.engine, log, loop)
+        self.steps = 0
+        self._rng = stream(seed, "model.scheduler")
+        self._withheld = 0
+        self.root.completer.on_withheld = self._completion_withheld
+
+    # ---- the link ----
+
+    def send(self, channel: int, hdr: Header, payload: bytes, due_ps: int = 0) -> None:
+        """A packet of the root port; it reaches the device now, or at `due_ps`."""
+        if due_ps > self.loop.now_ps:
+            self.loop.call_at(due_ps, lambda: self.send(channel, hdr, payload))
+            return
+        self.log.append_tlp(self.loop.now_ps, channel, hdr, payload)
+        self.endpoint.receive(channel, hdr, payload)
+
+    def _from_endpoint(self, channel: int, hdr: Header, payload: bytes) -> None:
+        self.root.receive(self.log.append_tlp(self.loop.now_ps, channel, hdr, payload))
+
+    def _completion_withheld(self) -> None:
+        self._withheld += 1
+        if self._withheld == 1:
+            self.loop.call_at(self.loop.now_ps + COMPLETION_TIMEOUT_PS, self._time_out)
+
+    def _time_out(self) -> None:
+        """The model times out all its reads at once, so wait until only those are out that get no completion."""
+        if self.endpoint.outstanding_reads > self._withheld:
+            self.loop.call_at(self.loop.now_ps + STEP_PS, self._time_out)
+            return
+        self._withheld = 0
+        self.endpoint.time_out_reads()
+
+    # ---- time ----
+
+    def run(self, coroutine: Coroutine[Any, Any, T], limit_ps: int | None = None) -> T:
+        """Run until `coroutine` has ended; returns its result or raises what it raised.
+
+        Raises what `check` raises, and Deadlock when nothing can happen any more or virtual time reaches `limit_ps`.
+        """
+        task = self.loop.spawn(coroutine, owned=True)
+        self._advance(task, limit_ps)
+        self.log.flush()
+        self.check()
+        return self.loop.result_of(task)
+
+    def drain(self, limit_ps: int) -> bool:
+        """Go on until nothing happens any more, `limit_ps` at most; whether it became quiet. Delivers all records."""
+        end = self.loop.now_ps + limit_ps
+        while self._advance_once():
+            self.check()
+            if self.loop.now_ps > end:
+                break
+        self.log.flush()
+        self.check()
+        return self.endpoint.idle and self.loop.next_due() is None
+
+    def _advance(self, task: LoopTask[Any], limit_ps: int | None) -> None:
+        loop = self.loop
+        while not task.done():
+            moved = self._advance_once()
+            if loop.failures or self.failure is not None:
+                return
+            if not moved:
+                raise Deadlock(self._stuck("nothing is due and the device has nothing to do"))
+            if limit_ps is not None and loop.now_ps > limit_ps:
+                raise Deadlock(self._stuck(f"the limit of {limit_ps} ps is reached"))
+
+    def _advance_once(self) -> bool:
+        """One micro-step of the device, or a jump to what is due next; False if there is neither."""
+        loop = self.loop
+        if self.endpoint.step(self._rng):
+            self.steps += 1
+            loop.advance(loop.now_ps + STEP_PS)
+            return True
+        due = loop.next_due()
+        if due is None:
+            return False
+        loop.advance(due)
+        return True
+
+    def _stuck(self, reason: str) -> str:
+        reads = self.endpoint.outstanding_reads
+        owed = [*self.owed(), *([f"{reads} reads of the device without completion"] if reads else [])]
+        lines = "".join(f"\n  {line}" for line in owed) or " nothing"
+        return f"{reason} at {self.loop.now_ps} ps; owed:{lines}"
