@@ -71,6 +71,7 @@ module notify_mailbox
     logic [LANE_W-1:0]  lane;
     logic [INDEX_W-1:0] last_index;
     logic               last_beat, answered_reg;
+    logic [BYTES_W-2:0] before_last;    // bytes of the last beat, less 1
     notify_result_e     result_reg;
     engine_notify_t     user;
 
@@ -85,8 +86,8 @@ module notify_mailbox
     assign message.valid = state_reg == SEND;
     assign message.last = last_beat;
     assign message.data = beat_reg;
-    // 1 to DATA_W/8 in the last beat
-    assign message.bytes = last_beat ? BYTES_W'(length_reg[BYTES_W-2:0] - (BYTES_W-1)'(1)) + BYTES_W'(1) : BYTES_W'(DATA_W / 8);
+    assign before_last = length_reg[BYTES_W-2:0] - (BYTES_W - 1)'(1);
+    assign message.bytes = last_beat ? {1'b0, before_last} + BYTES_W'(1) : BYTES_W'(DATA_W / 8);
     assign message.user = user;
 
     always_ff @(posedge clk) begin

@@ -47,7 +47,7 @@ module request_reads
     assign is_config_write = request_reg.kind == REQ_CONFIG_WRITE;
     assign fails = request_reg.unsupported;
     assign completion_end = left_reg == 11'd1 || &addr_reg[4:0];
-    assign busy = valid || (state_reg != IDLE && !(state_reg == START && !space));
+    assign busy = state_reg == IDLE ? valid : state_reg != START || space;
     assign pop = state_reg == IDLE && valid;
 
     always_comb begin
