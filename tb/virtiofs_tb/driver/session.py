@@ -112,6 +112,23 @@ class _Lookups:
     device: int = 0
 
 
+OPEN_ONLY_FLAGS = 0o1700
+"""O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC: asked for at open, gone from the flags of later requests."""
+
+WITH_FILE_FLAGS = frozenset(
+    (Opcode.READ, Opcode.WRITE, Opcode.READDIR, Opcode.READDIRPLUS, Opcode.RELEASE, Opcode.RELEASEDIR)
+)
+"""Opcodes whose `flags` are those of the open file."""
+
+
+@dataclass
+class _Handle:
+    """An open file: the device's fh and the flags of the open. The recorded server gave one fh to several opens."""
+
+    device: int
+    flags: int
+
+
 @dataclass
 class Outcome:
     """What a replay did. differences: replies whose error is another than the recorded one (no failure by itself)."""
@@ -142,7 +159,8 @@ class Replay:
         self.outcome = Outcome()
         self.granted: fuse.FuseInitOut | None = None
         self._on_reply = on_reply
-        self._ids: dict[IdKind, dict[int, int]] = {IdKind.NODEID: {FUSE_ROOT_ID: FUSE_ROOT_ID, 0: 0}, IdKind.FH: {0: 0}}
+        self._nodes: dict[int, int] = {FUSE_ROOT_ID: FUSE_ROOT_ID, 0: 0}
+        self._handles: dict[int, list[_Handle]] = {}
         self._lookups: dict[int, _Lookups] = {}
         self._cookies: dict[tuple[int, int], int] = {}  # (recorded fh, recorded cookie) -> device's cookie
 
@@ -193,10 +211,25 @@ class Replay:
         if place.kind is IdKind.COOKIE:
             fh = OPERATIONS[record.opcode].field(record.request, "fh")
             return 0 if recorded == 0 else self._cookies.get((fh, recorded), recorded)
-        known = self._ids[place.kind]
-        if recorded not in known:
+        if place.kind is IdKind.FH:
+            return self._device_handle(record, place, recorded)
+        if recorded not in self._nodes:
             raise UnknownId(record, place, recorded)
-        return known[recorded]
+        return self._nodes[recorded]
+
+    def _device_handle(self, record: SessionRecord, place: IdField, recorded: int) -> int:
+        handles = self._handles.get(recorded, [])
+        if not handles:
+            if recorded == 0:
+                return 0  # no file: a lock owner's or an attribute request's empty field
+            raise UnknownId(record, place, recorded)
+        chosen = handles[-1]
+        if record.opcode in WITH_FILE_FLAGS and len(handles) > 1:
+            flags = OPERATIONS[record.opcode].field(record.request, "flags")
+            chosen = next((item for item in handles if item.flags == flags), chosen)
+        if record.opcode in (Opcode.RELEASE, Opcode.RELEASEDIR):
+            handles.remove(chosen)
+        return chosen.device
 
     def _give_back(self, recorded: bytes, message: bytearray, nodeid_at: int, count_at: int) -> None:
         """Put the device's lookup count in place of the recorded one: all of them where the recording gave back all."""
@@ -207,7 +240,7 @@ class Replay:
         held.recorded = max(held.recorded - count, 0)
         held.device -= given
         if held.recorded == 0 and nodeid != FUSE_ROOT_ID:
-            self._ids[IdKind.NODEID].pop(nodeid, None)  # the number may come again for another inode
+            self._nodes.pop(nodeid, None)  # the number may come again for another inode
         message[count_at : count_at + 8] = given.to_bytes(8, "little")
 
     def _learn(self, record: SessionRecord, message: bytes, reply: Reply) -> None:
@@ -226,12 +259,13 @@ class Replay:
             if place.kind is IdKind.NODEID:
                 self._learn_node(recorded, seen)
             else:
-                self._ids[place.kind][recorded] = seen
+                flags = OPERATIONS[record.opcode].field(record.request, "flags") & ~OPEN_ONLY_FLAGS
+                self._handles.setdefault(recorded, []).append(_Handle(seen, flags))
 
     def _learn_node(self, recorded: int, seen: int) -> None:
         if recorded == 0 or seen == 0:
             return  # a negative entry
-        self._ids[IdKind.NODEID][recorded] = seen
+        self._nodes[recorded] = seen
         held = self._lookups.setdefault(recorded, _Lookups())
         held.recorded += 1
         held.device += 1
@@ -261,7 +295,7 @@ class Replay:
 
     def _extra_lookup(self, entry: DirectoryEntry) -> None:
         """The device gave an entry that the recording lacks: its lookup is given back with the inode's others."""
-        for recorded, device in self._ids[IdKind.NODEID].items():
+        for recorded, device in self._nodes.items():
             if device == entry.nodeid and recorded > FUSE_ROOT_ID:
                 self._lookups.setdefault(recorded, _Lookups()).device += 1
 
