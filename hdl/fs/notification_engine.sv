@@ -1,0 +1,165 @@
+// Brings the messages of the store to buffers of the notification queue. Buffers are fetched ahead and wait here in
+// the order of the ring; a kick alone uses none. A message leaves when the session is initialised (the reply to
+// FUSE_INIT is used) and every reply that was given before the message is used.
+//
+// A buffer below notify_buf_size, or with a readable part, goes back with used length 0 when its turn comes, and the
+// message stays first.
+module notification_engine
+    import endpoint_pkg::*;
+    import pipeline_pkg::*;
+(
+    input  logic          clk,
+    input  logic          rst,
+    input  logic          flush,
+    input  logic          serve,
+    input  device_state_t device,
+    input  logic          walked_valid,
+    input  walked_t       walked,
+    output context_t      look_ctx,
+    input  chain_info_t   look_info,
+    // The session.
+    input  logic          done_valid,
+    input  write_done_t   done,
+    input  logic          init_request,     // a FUSE_INIT went to the engine
+    input  logic          init_reply,       // and was answered without error
+    input  logic [31:0]   ticket,
+    // The store.
+    input  logic          stored,
+    output logic          deliverable,
+    input  logic          message_valid,
+    input  message_t      message,
+    output logic          send,
+    output logic          drop,
+    input  logic          busy,
+    // To the writer.
+    output logic          out_valid,
+    input  logic          out_ready,
+    output scatter_t      out,
+    output logic          error_valid,
+    input  logic          error_ready,
+    output error_t        error,
+    output count_t        count
+);
+    // ---- the session ----
+
+    logic [31:0] done_reg;           // used indices of the REQ lane that are out
+    logic        initialised_reg;
+    logic        answered_reg;       // FUSE_INIT was; its used index is not out yet
+    logic [31:0] init_ticket_reg;
+    logic [31:0] init_ahead;
+    assign init_ahead = done_reg - init_ticket_reg;
+
+    always_ff @(posedge clk) begin
+        if (flush) begin
+            done_reg <= '0;
+            initialised_reg <= 1'b0;
+            answered_reg <= 1'b0;
+        end else begin
+            if (done_valid && done.lane == LANE_REQ) done_reg <= done_reg + 1'b1;
+            if (init_reply) begin
+                answered_reg <= 1'b1;
+                init_ticket_reg <= ticket + 1'b1;
+            end else if (answered_reg && !init_ahead[31]) begin
+                answered_reg <= 1'b0;
+                initialised_reg <= 1'b1;
+            end
+            if (init_request) begin
+                answered_reg <= 1'b0;
+                initialised_reg <= 1'b0;
+            end
+        end
+    end
+
+    // ---- buffers ----
+
+    logic     buffer_valid;
+    logic     buffer_pop;
+    context_t buffer;
+    logic     fits;
+    logic     whole;
+
+    word_fifo #(.WIDTH($bits(context_t)), .DEPTH(32)) buffer_fifo (
+        .clk, .rst(flush),
+        .in_valid(walked_valid && walked.lane == LANE_NTF), .in_ready(), .in_data(walked.ctx),
+        .out_valid(buffer_valid), .out_ready(buffer_pop), .out_data(buffer), .count()
+    );
+
+    // A buffer is looked at once when it comes, to be counted, and again when its turn comes.
+    logic     new_reg;
+    context_t new_ctx_reg;
+    always_ff @(posedge clk) begin
+        new_reg <= walked_valid && walked.lane == LANE_NTF && !flush;
+        new_ctx_reg <= walked.ctx;
+    end
+    assign look_ctx = new_reg ? new_ctx_reg : buffer;
+    assign whole = look_info.chain.readable == 0;
+    assign fits = look_info.chain.writable >= device.notify_buf_size;
+
+    logic [5:0]  good_reg;           // buffers that a message can use
+    logic [15:0] waiting_reg;        // messages
+    logic [15:0] to_drop_reg;
+    logic [15:0] to_count_reg;       // forgotten by a reset, not counted yet
+    assign deliverable = initialised_reg && 16'(good_reg) > waiting_reg;
+
+    // ---- one message at a time ----
+
+    typedef enum logic [1:0] { IDLE, LOG, SEND, RETURN } state_e;
+    state_e      state_reg;
+    logic        readable_reg;
+    logic [31:0] ahead;
+    assign ahead = done_reg - message.ticket;
+
+    assign drop = state_reg == IDLE && message_valid && to_drop_reg != 0 && !busy;
+    assign send = state_reg == SEND && out_ready;
+    assign buffer_pop = out_valid && out_ready;
+    assign out_valid = state_reg == SEND || state_reg == RETURN;
+    assign error_valid = state_reg == LOG;
+    assign error = make_error(readable_reg ? ERR_NOTIFY_READABLE : ERR_NOTIFY_SMALL, 1'b0, out.queue,
+                              64'(buffer));
+
+    chain_t chain_reg;
+    always_comb begin
+        out = '0;
+        out.ctx = buffer;
+        out.lane = LANE_NTF;
+        out.queue = chain_reg.queue;
+        out.id = chain_reg.id;
+        out.used = 1'b1;
+        if (state_reg == SEND) begin
+            out.length = 32'(message.length);
+            out.used_len = 32'(message.length);
+        end
+        count = '0;
+        count[COUNT_NOTIFY_DELIVERED] = send;
+        count[COUNT_NOTIFY_CHAINS_RETURNED] = state_reg == RETURN && out_ready;
+        count[COUNT_NOTIFY_EMPTIED] = drop || to_count_reg != 0;
+    end
+
+    always_ff @(posedge clk) begin
+        if (flush) begin
+            state_reg <= IDLE;
+            good_reg <= '0;
+            waiting_reg <= '0;
+            to_drop_reg <= '0;
+            to_count_reg <= to_count_reg + waiting_reg;
+        end else begin
+            unique case (state_reg)
+                IDLE: if (serve && initialised_reg && message_valid && to_drop_reg == 0 && !ahead[31] && !busy &&
+                          buffer_valid && !new_reg) begin
+                    chain_reg <= look_info.chain;
+                    readable_reg <= !whole;
+                    state_reg <= whole && fits ? SEND : LOG;
+                end
+                LOG: if (error_ready) state_reg <= RETURN;
+                default: if (out_ready) state_reg <= IDLE;
+            endcase
+            good_reg <= good_reg + 6'(new_reg && whole && fits) - 6'(send);
+            waiting_reg <= waiting_reg + 16'(stored) - 16'(send || drop);
+            // A new session forgets what was meant for the old one.
+            if (init_request && initialised_reg) to_drop_reg <= waiting_reg + 16'(stored) - 16'(send);
+            else if (drop) to_drop_reg <= to_drop_reg - 1'b1;
+            if (to_count_reg != 0 && !drop) to_count_reg <= to_count_reg - 1'b1;
+        end
+        if (rst) to_count_reg <= '0;
+    end
+endmodule

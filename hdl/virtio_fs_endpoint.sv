@@ -1,0 +1,331 @@
+// A virtio-fs device behind PCIe: transaction-layer packets on one side, the DPU on the other. The block diagram, in
+// the order in which data flows.
+module virtio_fs_endpoint
+    import endpoint_pkg::*;
+    import pipeline_pkg::*;
+#(
+    parameter int unsigned DATA_W = 256,
+    parameter int unsigned NUM_REQUEST_QUEUES = 4,
+    parameter int unsigned MAX_QUEUE_SIZE = 1024,
+    parameter int unsigned MSIX_VECTORS = 11,
+    parameter int unsigned CONTEXTS = 32,
+    parameter int unsigned MESSAGE_STORE_BYTES = 16384,
+    parameter bit          CONFIG_SPACE = 1
+) (
+    input  logic   clk,
+    input  logic   rst,
+    // PCIe: host requests and completions to them, device requests and completions to them.
+    tlp_if.snk     cq,
+    tlp_if.src     cc,
+    tlp_if.src     rq,
+    tlp_if.snk     rc,
+    input  logic   rq_np_ok,
+    output logic   cq_np_ok,
+    // The DPU's registers.
+    axil_if.slv    dpu,
+    // The FUSE engine: `user` as in endpoint_pkg.
+    stream_if.src  engine_request,
+    stream_if.snk  engine_job,
+    stream_if.src  engine_done,
+    stream_if.snk  engine_reply,
+    stream_if.snk  engine_notify,
+    stream_if.src  engine_control,
+    stream_if.snk  engine_control_ack,
+    storage_if.mst storage
+);
+    // ---- registers: doorbells in, interrupts out ----
+
+    pci_control_t          pci;
+    device_state_t         device;
+    queue_cfgs_t           queues;
+    logic [MAX_QUEUES-1:0] doorbell;
+    reset_req_t            reset;
+    logic                  reads_idle, lanes_idle, arbiter_idle;
+    logic [7:0]            posted_granted, posted_sent;
+    logic                  irq_valid, irq_ready;
+    queue_t                irq_queue;
+    logic                  log_valid, log_ready;
+    error_t                log;
+    count_t                counts;
+    logic [3:0]            completion_error;
+    logic                  result_valid;
+    notify_result_e        result;
+
+    tlp_if #(.DATA_W(DATA_W)) msix ();
+    stream_if #(.DATA_W(DATA_W)) mail ();
+
+    register_front #(
+        .DATA_W(DATA_W), .NUM_REQUEST_QUEUES(NUM_REQUEST_QUEUES), .MAX_QUEUE_SIZE(MAX_QUEUE_SIZE),
+        .MSIX_VECTORS(MSIX_VECTORS), .CONFIG_SPACE(CONFIG_SPACE)
+    ) register_front (
+        .clk, .rst, .cq, .cc, .cq_np_ok, .dpu, .pci, .device, .queues, .doorbell, .reset,
+        .dma_idle(reads_idle && lanes_idle && arbiter_idle), .posted_granted, .posted_sent,
+        .irq_valid, .irq_ready, .irq_queue, .msix,
+        .error_valid(log_valid), .error_ready(log_ready), .error(log), .completion_error, .count(counts),
+        .mailbox(mail), .mailbox_result_valid(result_valid), .mailbox_result(result)
+    );
+
+    logic   flush, serve;
+    epoch_t epoch;
+
+    epoch_control epoch_control (
+        .clk, .rst, .reset, .device, .flush, .serve, .epoch, .engine_control, .engine_control_ack
+    );
+
+    // ---- errors and counters of all blocks ----
+
+    localparam int unsigned ERRORS = 8 + CURSORS;
+    logic [ERRORS-1:0]   error_valid, error_ready;
+    error_t [ERRORS-1:0] error;
+    count_t [5:0]        count;
+
+    event_join #(.ERRORS(ERRORS), .COUNTS(6)) event_join (
+        .clk, .flush, .error_valid, .error_ready, .error,
+        .joined_valid(log_valid), .joined_ready(log_ready), .joined(log), .count, .counts
+    );
+
+    // ---- doorbells to chains ----
+
+    logic [READ_CLIENTS-1:0]      read_valid, read_ready;
+    read_req_t [READ_CLIENTS-1:0] read;
+    stream_if #(.DATA_W(DATA_W), .USER_W(1)) read_rsp [READ_CLIENTS] ();
+
+    logic [1:0]      ring_valid, ring_ready;
+    read_req_t [1:0] ring_req;
+    stream_if #(.DATA_W(DATA_W), .USER_W(1)) ring_rsp [2] ();
+
+    logic                       start_valid, start_ready;
+    chain_start_t               start;
+    logic [RELEASES-1:0]        release_valid;
+    write_done_t [RELEASES-1:0] released;
+
+    scheduler #(.CONTEXTS(CONTEXTS), .NUM_REQUEST_QUEUES(NUM_REQUEST_QUEUES)) scheduler (
+        .clk, .flush, .queues, .serve, .doorbell,
+        .req_valid(ring_valid[0]), .req_ready(ring_ready[0]), .req(ring_req[0]), .rsp(ring_rsp[0]),
+        .start_valid, .start_ready, .start, .release_valid, .released,
+        .error_valid(error_valid[0]), .error_ready(error_ready[0]), .error(error[0])
+    );
+
+    logic [CURSORS-1:0]      refetch_valid, refetch_ready, refetched_valid;
+    position_t [CURSORS-1:0] refetch;
+    refetch_t                refetched;
+    logic                    segment_valid, resume_valid, info_valid, walked_valid;
+    slot_t                   segment_slot;
+    logic [3:0]              segment_index;
+    segment_t                segment;
+    context_t                resume_ctx;
+    position_t               resume;
+    chain_info_t             info;
+    walked_t                 walked;
+
+    chain_fetch_split #(.DATA_W(DATA_W), .CONTEXTS(CONTEXTS)) chain_fetch (
+        .clk, .flush, .queues, .device, .start_valid, .start_ready, .start,
+        .refetch_valid, .refetch_ready, .refetch, .refetched_valid, .refetched,
+        .req_valid(ring_valid[1]), .req_ready(ring_ready[1]), .req(ring_req[1]), .rsp(ring_rsp[1]),
+        .segment_valid, .segment_slot, .segment_index, .segment, .resume_valid, .resume_ctx, .resume,
+        .info_valid, .info, .walked_valid, .walked,
+        .error_valid(error_valid[1]), .error_ready(error_ready[1]), .error(error[1])
+    );
+
+    ring_read_join ring_read_join (
+        .clk, .flush, .user_valid(ring_valid), .user_ready(ring_ready), .user_req(ring_req), .user_rsp(ring_rsp),
+        .req_valid(read_valid[RD_RING]), .req_ready(read_ready[RD_RING]), .req(read[RD_RING]),
+        .rsp(read_rsp[RD_RING])
+    );
+
+    // ---- contexts, and the cursors that read their chains ----
+
+    context_t [LOOKS-1:0]    look_ctx;
+    chain_info_t [LOOKS-1:0] look_info;
+    position_t [CURSORS-1:0] look_resume;
+    slot_t [CURSORS-1:0]     window_slot;
+    logic [CURSORS-1:0][3:0] window_index;
+    segment_t [CURSORS-1:0]  window_segment;
+
+    context_table #(.CONTEXTS(CONTEXTS)) context_table (
+        .clk, .info_valid, .info_in(info), .resume_valid, .resume_ctx, .resume_in(resume),
+        .segment_valid, .segment_slot, .segment_index, .segment_in(segment),
+        .look_ctx, .look_info, .look_resume, .window_slot, .window_index, .window_segment
+    );
+
+    logic [CURSORS-1:0]   range_valid, range_ready, piece_valid, piece_ready;
+    range_t [CURSORS-1:0] range;
+    piece_t [CURSORS-1:0] piece;
+
+    for (genvar c = 0; c < CURSORS; c++) begin : gen_cursor
+        chain_cursor #(.CONTEXTS(CONTEXTS), .CURSOR(cursor_e'(c))) chain_cursor (
+            .clk, .flush, .range_valid(range_valid[c]), .range_ready(range_ready[c]), .range(range[c]),
+            .piece_valid(piece_valid[c]), .piece_ready(piece_ready[c]), .piece(piece[c]),
+            .look_ctx(look_ctx[c]), .look_info(look_info[c]), .look_resume(look_resume[c]),
+            .window_slot(window_slot[c]), .window_index(window_index[c]), .window_segment(window_segment[c]),
+            .refetch_valid(refetch_valid[c]), .refetch_ready(refetch_ready[c]), .refetch(refetch[c]),
+            .refetched_valid(refetched_valid[c]), .refetched,
+            .error_valid(error_valid[8+c]), .error_ready(error_ready[8+c]), .error(error[8+c])
+        );
+    end
+
+    // ---- requests to the engine ----
+
+    localparam int unsigned BUFFER_W = $clog2(16 * 1024 * 8 / DATA_W);
+    logic                buffer_write, gathered_valid, freed_valid, unread_valid, unread_ready;
+    logic [BUFFER_W-1:0] buffer_addr;
+    logic [DATA_W-1:0]   buffer_data;
+    gathered_t           gathered;
+    logic [3:0]          freed;
+    context_t            unread;
+
+    header_gather #(.DATA_W(DATA_W)) header_gather (
+        .clk, .flush, .walked_valid, .walked, .look_ctx(look_ctx[LOOK_GATHER]), .look_info(look_info[LOOK_GATHER]),
+        .range_valid(range_valid[CURSOR_HEADER]), .range_ready(range_ready[CURSOR_HEADER]),
+        .range(range[CURSOR_HEADER]), .piece_valid(piece_valid[CURSOR_HEADER]),
+        .piece_ready(piece_ready[CURSOR_HEADER]), .piece(piece[CURSOR_HEADER]),
+        .req_valid(read_valid[RD_GATHER]), .req_ready(read_ready[RD_GATHER]), .req(read[RD_GATHER]),
+        .rsp(read_rsp[RD_GATHER]), .buffer_write, .buffer_addr, .buffer_data, .gathered_valid, .gathered,
+        .freed_valid, .freed, .unread_valid, .unread_ready, .unread,
+        .error_valid(error_valid[2]), .error_ready(error_ready[2]), .error(error[2])
+    );
+
+    logic     sent_valid, sent_init;
+    context_t sent;
+
+    request_sender #(.DATA_W(DATA_W)) request_sender (
+        .clk, .rst, .flush, .epoch, .buffer_write, .buffer_addr, .buffer_data, .gathered_valid, .gathered,
+        .freed_valid, .freed, .look_ctx(look_ctx[LOOK_SENDER]), .look_info(look_info[LOOK_SENDER]),
+        .sent_valid, .sent, .sent_init, .engine_request, .count(count[0])
+    );
+
+    // ---- jobs and replies from the engine ----
+
+    logic              mover_valid, mover_ready, mover_word_valid, mover_word_ready;
+    mover_cmd_t        mover;
+    logic              express_valid, express_ready, express_word_valid, express_word_ready;
+    scatter_t          express;
+    logic [DATA_W-1:0] reply_word;
+    logic [2:0]        job_valid, job_ready;
+    job_end_t [2:0]    job;
+    logic [31:0]       ticket;
+    logic              init_valid;
+
+    reply_router #(.DATA_W(DATA_W), .CONTEXTS(CONTEXTS)) reply_router (
+        .clk, .rst, .flush, .epoch, .sent_valid, .sent, .sent_init, .unread_valid, .unread_ready, .unread,
+        .engine_job, .engine_reply, .look_ctx(look_ctx[LOOK_ROUTER]), .look_info(look_info[LOOK_ROUTER]),
+        .mover_valid, .mover_ready, .mover, .mover_word_valid, .mover_word_ready,
+        .hi_valid(express_valid), .hi_ready(express_ready), .hi(express),
+        .hi_word_valid(express_word_valid), .hi_word_ready(express_word_ready), .word(reply_word),
+        .cancelled_valid(job_valid[2]), .cancelled_ready(job_ready[2]), .cancelled(job[2]), .ticket, .init_valid,
+        .error_valid(error_valid[3]), .error_ready(error_ready[3]), .error(error[3]), .count(count[1])
+    );
+
+    logic       mover_active, mover_cmd_valid, mover_cmd_ready;
+    lane_e      mover_lane;
+    write_cmd_t mover_cmd;
+    stream_if #(.DATA_W(DATA_W), .USER_W(1)) mover_data ();
+
+    data_mover #(.DATA_W(DATA_W)) data_mover (
+        .clk, .rst, .flush, .in_valid(mover_valid), .in_ready(mover_ready), .in(mover),
+        .payload_valid(mover_word_valid), .payload_ready(mover_word_ready), .payload(reply_word),
+        .bulk_range_valid(range_valid[CURSOR_BULK]), .bulk_range_ready(range_ready[CURSOR_BULK]),
+        .bulk_range(range[CURSOR_BULK]), .bulk_piece_valid(piece_valid[CURSOR_BULK]),
+        .bulk_piece_ready(piece_ready[CURSOR_BULK]), .bulk_piece(piece[CURSOR_BULK]),
+        .req_valid(read_valid[RD_BULK]), .req_ready(read_ready[RD_BULK]), .req(read[RD_BULK]),
+        .rsp(read_rsp[RD_BULK]),
+        .range_valid(range_valid[CURSOR_REQ]), .range_ready(range_ready[CURSOR_REQ]), .range(range[CURSOR_REQ]),
+        .piece_valid(piece_valid[CURSOR_REQ]), .piece_ready(piece_ready[CURSOR_REQ]), .piece(piece[CURSOR_REQ]),
+        .active(mover_active), .lane(mover_lane), .cmd_valid(mover_cmd_valid), .cmd_ready(mover_cmd_ready),
+        .cmd(mover_cmd), .data(mover_data), .release_valid(release_valid[0]), .released(released[0]),
+        .job_valid(job_valid[1:0]), .job_ready(job_ready[1:0]), .job(job[1:0]),
+        .error_valid(error_valid[4]), .error_ready(error_ready[4]), .error(error[4]), .storage
+    );
+
+    done_queue #(.SOURCES(3)) done_queue (.clk, .rst, .flush, .epoch, .job_valid, .job_ready, .job, .engine_done);
+
+    logic       express_active, express_cmd_valid, express_cmd_ready;
+    write_cmd_t express_cmd;
+    stream_if #(.DATA_W(DATA_W), .USER_W(1)) express_data ();
+
+    express_reply #(.DATA_W(DATA_W)) express_reply (
+        .clk, .flush, .in_valid(express_valid), .in_ready(express_ready), .in(express),
+        .payload_valid(express_word_valid), .payload_ready(express_word_ready), .payload(reply_word),
+        .range_valid(range_valid[CURSOR_HI]), .range_ready(range_ready[CURSOR_HI]), .range(range[CURSOR_HI]),
+        .piece_valid(piece_valid[CURSOR_HI]), .piece_ready(piece_ready[CURSOR_HI]), .piece(piece[CURSOR_HI]),
+        .active(express_active), .cmd_valid(express_cmd_valid), .cmd_ready(express_cmd_ready), .cmd(express_cmd),
+        .data(express_data), .release_valid(release_valid[1]), .released(released[1])
+    );
+
+    // ---- notifications ----
+
+    logic              deliverable, stored, message_valid, message_send, message_drop, message_busy;
+    message_t          message;
+    logic              message_word_valid, message_word_ready;
+    logic [DATA_W-1:0] message_word;
+
+    message_store #(.DATA_W(DATA_W), .BYTES(MESSAGE_STORE_BYTES)) message_store (
+        .clk, .rst, .flush, .device, .epoch, .mail, .result_valid, .result, .engine_notify, .ticket,
+        .deliverable, .stored, .message_valid, .message, .send(message_send), .drop(message_drop),
+        .busy(message_busy), .word_valid(message_word_valid), .word_ready(message_word_ready), .word(message_word),
+        .count(count[2])
+    );
+
+    logic        done_valid;
+    write_done_t done;
+    logic        notice_valid, notice_ready;
+    scatter_t    notice;
+
+    notification_engine notification_engine (
+        .clk, .rst, .flush, .serve, .device, .walked_valid, .walked,
+        .look_ctx(look_ctx[LOOK_NTF]), .look_info(look_info[LOOK_NTF]), .done_valid, .done,
+        .init_request(sent_valid && sent_init), .init_reply(init_valid), .ticket, .stored, .deliverable,
+        .message_valid, .message, .send(message_send), .drop(message_drop), .busy(message_busy),
+        .out_valid(notice_valid), .out_ready(notice_ready), .out(notice),
+        .error_valid(error_valid[5]), .error_ready(error_ready[5]), .error(error[5]), .count(count[3])
+    );
+
+    logic [LANES-1:0]       cmd_valid, cmd_ready;
+    write_cmd_t [LANES-1:0] cmd;
+    stream_if #(.DATA_W(DATA_W), .USER_W(1)) lane_data [LANES] ();
+
+    scatter_writer #(.DATA_W(DATA_W)) notification_writer (
+        .clk, .flush, .in_valid(notice_valid), .in_ready(notice_ready), .in(notice),
+        .word_valid(message_word_valid), .word_ready(message_word_ready), .word(message_word),
+        .range_valid(range_valid[CURSOR_NTF]), .range_ready(range_ready[CURSOR_NTF]), .range(range[CURSOR_NTF]),
+        .piece_valid(piece_valid[CURSOR_NTF]), .piece_ready(piece_ready[CURSOR_NTF]), .piece(piece[CURSOR_NTF]),
+        .active(), .lane(), .cmd_valid(cmd_valid[LANE_NTF]), .cmd_ready(cmd_ready[LANE_NTF]), .cmd(cmd[LANE_NTF]),
+        .data(lane_data[LANE_NTF]), .release_valid(release_valid[2]), .released(released[2]),
+        .job_valid(), .job_ready(1'b1), .job()
+    );
+
+    // ---- write lanes, reads, and the way out ----
+
+    lane_join lane_join (
+        .clk, .flush, .hi_active(express_active), .hi_cmd_valid(express_cmd_valid),
+        .hi_cmd_ready(express_cmd_ready), .hi_cmd(express_cmd), .hi_data(express_data),
+        .mover_active, .mover_lane, .mover_cmd_valid, .mover_cmd_ready, .mover_cmd, .mover_data,
+        .hi_lane_valid(cmd_valid[LANE_HI]), .hi_lane_ready(cmd_ready[LANE_HI]), .hi_lane_cmd(cmd[LANE_HI]),
+        .hi_lane_data(lane_data[LANE_HI]), .req_lane_valid(cmd_valid[LANE_REQ]),
+        .req_lane_ready(cmd_ready[LANE_REQ]), .req_lane_cmd(cmd[LANE_REQ]), .req_lane_data(lane_data[LANE_REQ])
+    );
+
+    tlp_if #(.DATA_W(DATA_W)) posted ();
+    tlp_if #(.DATA_W(DATA_W)) reads ();
+
+    write_lanes #(.DATA_W(DATA_W)) write_lanes (
+        .clk, .rst, .pci, .reset, .queues, .device, .cmd_valid, .cmd_ready, .cmd, .data(lane_data),
+        .done_valid, .done,
+        .sup_valid(read_valid[RD_SUPPRESS]), .sup_ready(read_ready[RD_SUPPRESS]), .sup(read[RD_SUPPRESS]),
+        .sup_rsp(read_rsp[RD_SUPPRESS]), .irq_valid, .irq_ready, .irq_queue,
+        .error_valid(error_valid[6]), .error_ready(error_ready[6]), .error(error[6]),
+        .rq(posted), .idle(lanes_idle), .count(count[4])
+    );
+
+    dma_read #(.DATA_W(DATA_W)) dma_read (
+        .clk, .rst, .pci, .reset, .req_valid(read_valid), .req_ready(read_ready), .req(read), .rsp(read_rsp),
+        .rq(reads), .rc, .rq_np_ok, .idle(reads_idle),
+        .error_valid(error_valid[7]), .error_ready(error_ready[7]), .error(error[7]),
+        .completion_error, .count(count[5])
+    );
+
+    rq_arbiter #(.DATA_W(DATA_W)) rq_arbiter (
+        .clk, .rst, .reset, .posted, .msix, .reads, .rq_np_ok, .rq, .posted_granted, .posted_sent,
+        .idle(arbiter_idle)
+    );
+endmodule
