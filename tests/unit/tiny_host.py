@@ -68,6 +68,8 @@ class TinyHost:
         self.queues: dict[int, TinyQueue] = {}
         self.endpoint = ModelEndpoint(self.output, self.defect)
         self.endpoint.engine.on_request(lambda request, head: self.requests.append((request, head)))
+        self.heads: list[bytes] = []
+        self.endpoint.engine.on_request(lambda request, head: self.heads.append(head))
         self.epochs = [0]
         self.endpoint.engine.on_control(self.acknowledge)
 
