@@ -91,6 +91,7 @@ class VirtioFsDevice:
         self.settings = Settings()
         self.config_changed = host.event()
         self.interrupts = 0
+        self.last_interrupt_ps = 0  # when it arrived, not when it was handled
         self._by_vector: dict[int, list[SplitQueue]] = {}
         self._notify_off: dict[int, int] = {}
         self._common: RegisterBlock | None = None
@@ -310,6 +311,7 @@ class VirtioFsDevice:
 
     def _interrupted(self, interrupt: Interrupt) -> None:
         self.interrupts += 1
+        self.last_interrupt_ps = interrupt.t_ps
         if interrupt.vector == 0 and self.settings.vectors is not Vectors.NONE:
             self.config_changed.set()
         for queue in self._by_vector.get(-1 if interrupt.vector is None else interrupt.vector, ()):
