@@ -24,7 +24,7 @@ from pathlib import Path
 
 import cocotb_tools.runner
 
-from virtiofs_tb.paths import ROOT, SIM_BUILD
+from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT, SIM_BUILD
 
 TB_HDL = ROOT / "tb" / "hdl"
 TOP = "tb_top"
@@ -152,6 +152,8 @@ def build(
 ) -> Build:
     """Compile the simulation of the device in `dut_filelist` (a Verilator file list, paths relative to itself).
 
+    The list has a module `virtio_fs_dut` with the ports of tb/hdl/virtio_fs_dut.sv, and the interfaces of hdl/pkg;
+    for hdl/virtio_fs_endpoint.f, which has no such module, that of tb/hdl is added.
     waves: None, 'fst' or 'vcd' (each its own build). assertions: the rules of tb/hdl/assertions_bind.sv, and those in
     the device. random_init: registers without reset start with values from the run's seed instead of 0.
     jobs: compilers at a time (default: one a processor). echo: called with one line before a compilation starts.
@@ -185,6 +187,7 @@ def build(
         str(TB_HDL / "public.vlt"),
         "-F",
         str(dut_filelist),
+        *([str(TB_HDL / "virtio_fs_dut.sv")] if dut_filelist == ENDPOINT_FILELIST.resolve() else []),
         "-F",
         str(TB_HDL / "tb_top.f"),
         *(["-F", str(TB_HDL / "assertions.f")] if assertions else []),

@@ -1,0 +1,204 @@
+"""The RTL in a simulator as a target: HostPort, EnginePort and DpuPort over the bridge, and the pump between them.
+
+The pump is the one coroutine of cocotb. Each wake-up takes everything that the simulation logged, lets the loop run up
+to the present time, and goes back to sleep until the next packet or the loop's next due time. All other tasks are
+tasks of the loop and know no cocotb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cocotb.handle import HierarchyObject, LogicObject
+from cocotb.triggers import ValueChange
+
+from virtiofs_model.engine import (
+    EngineControl,
+    EngineNotify,
+    EngineReply,
+    EngineRequest,
+    MoverDone,
+    MoverJob,
+)
+from virtiofs_tb.host.base import PACKET_CAPS, HostBase
+from virtiofs_tb.host.bridge import Bridge, Port
+from virtiofs_tb.host.log import (
+    Channel,
+    DpuChannel,
+    EngineRequestChannel,
+    Header,
+    Kind,
+    ObservationLog,
+    Record,
+)
+from virtiofs_tb.host.loop import Loop, LoopTask
+from virtiofs_tb.host.port import HostCaps
+from virtiofs_tb.host.rtl_dpu import RtlDpu
+from virtiofs_tb.host.timing import Timing
+from virtiofs_tb.seeds import stream
+
+T = TypeVar("T")
+
+COALESCE_CYCLES = 8
+"""Records are gathered for so long: much less than the shortest latency of the host, so nothing is held up by it."""
+
+
+class SimulationFailure(Exception):
+    """A rule of the pins was broken (tb/hdl/channel_assertions.sv), or simulated time ran out."""
+
+
+class BridgeLink:
+    """The root port's way to the pins."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._send = bridge.send
+
+    def send(self, channel: int, hdr: Header, payload: bytes, due_ps: int = 0) -> None:
+        """channel: CQ or RC, whose numbers are those of the ports."""
+        self._send(channel, hdr, payload, due_ps)
+
+
+class RtlEngine:
+    """EnginePort over the pins of fuse_engine_if."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        self._on_request: list[Callable[[EngineRequest, bytes], None]] = []
+        self._on_done: list[Callable[[MoverDone], None]] = []
+        self._on_control: list[Callable[[EngineControl], None]] = []
+
+    def receive(self, record: Record) -> None:
+        """Take a message of the endpoint (records of kind ENGINE_REQUEST)."""
+        h0, h1, h2, h3 = record.hdr
+        user = h0 | h1 << 32 | h2 << 64 | h3 << 96
+        if record.channel == EngineRequestChannel.REQUEST:
+            request = EngineRequest.from_user(user)
+            for on_request in self._on_request:
+                on_request(request, record.payload)
+        elif record.channel == EngineRequestChannel.DONE:
+            done = MoverDone.from_user(user)
+            for on_done in self._on_done:
+                on_done(done)
+        else:
+            control = EngineControl.from_user(user)
+            for on_control in self._on_control:
+                on_control(control)
+
+    def _send(self, port: Port, user: int, payload: bytes = b"") -> None:
+        mask = 0xFFFF_FFFF
+        self._bridge.send(port, (user & mask, user >> 32 & mask, user >> 64 & mask, user >> 96 & mask), payload)
+
+    # ---- EnginePort ----
+
+    def on_request(self, callback: Callable[[EngineRequest, bytes], None]) -> None:
+        self._on_request.append(callback)
+
+    def on_done(self, callback: Callable[[MoverDone], None]) -> None:
+        self._on_done.append(callback)
+
+    def on_control(self, callback: Callable[[EngineControl], None]) -> None:
+        self._on_control.append(callback)
+
+    def job(self, job: MoverJob) -> None:
+        self._send(Port.ENGINE_JOB, job.to_user())
+
+    def reply(self, reply: EngineReply, immediate: bytes = b"") -> None:
+        self._send(Port.ENGINE_REPLY, reply.to_user(), immediate)
+
+    def notify(self, notify: EngineNotify, message: bytes) -> None:
+        self._send(Port.ENGINE_NOTIFY, notify.to_user(), message)
+
+    def control_ack(self, epoch: int) -> None:
+        self._send(Port.ENGINE_CONTROL_ACK, EngineControl(0, 0, epoch).to_user())
+
+    def storage_read(self, address: int, size: int) -> bytes:
+        return self._bridge.storage_read(address, size)
+
+    def storage_write(self, address: int, data: bytes) -> None:
+        self._bridge.storage_write(address, data)
+
+
+class RtlHost(HostBase):
+    """HostPort of the simulation that this process is.
+
+    dut: cocotb's handle of tb_top. log_dir: where the observation log goes (None: kept nowhere).
+    bridge, engine, dpu: the other sides of the endpoint. wakes: how often the simulation had to wait for Python.
+    """
+
+    dpu: RtlDpu
+
+    def __init__(
+        self,
+        dut: HierarchyObject,
+        seed: int,
+        log_dir: Path | None = None,
+        timing: Timing | None = None,
+        caps: HostCaps = PACKET_CAPS,
+    ) -> None:
+        self.bridge = Bridge()
+        self.bridge.coalesce(COALESCE_CYCLES)
+        loop = Loop()
+        log = ObservationLog(log_dir, self.bridge.next_seq)
+        self.dpu = RtlDpu(loop, log, self.bridge.dpu_command)
+        super().__init__(loop, BridgeLink(self.bridge), log, seed, timing, caps, self.dpu)
+        self.engine = RtlEngine(self.bridge)
+        self.wakes = 0
+        wake = dut.wake
+        if not isinstance(wake, LogicObject):
+            raise TypeError(f"{dut._path}.wake is a {type(wake).__name__}, expected a logic signal")
+        self._wake = ValueChange(wake)
+
+    def throttle(self, percent: dict[Port, int]) -> None:
+        """Let beats pass on these ports in so many percent of all cycles, each by its own seeded pattern."""
+        for port, share in percent.items():
+            seed = stream(self.seed, f"bridge.throttle.{port.name}").getrandbits(63)
+            self.bridge.throttle(port, share, seed)
+
+    async def run(self, coroutine: Coroutine[Any, Any, T], limit_ps: int | None = None) -> T:
+        """Simulate until the coroutine ends; tasks that it spawned may live on. Returns or raises what it does.
+
+        Raises the first failure of a task that nobody joined, and SimulationFailure for a broken rule of the pins or
+        when simulated time reaches `limit_ps`.
+        """
+        loop, bridge, wake = self.loop, self.bridge, self._wake
+        task: LoopTask[T] = self.spawn(coroutine)
+        self._advance()
+        while not task.done():
+            due = loop.next_due()
+            if limit_ps is not None and (due is None or due > limit_ps):
+                due = limit_ps
+            bridge.wake_at(due)
+            await wake
+            self.wakes += 1
+            self._take()
+            if (failure := bridge.failure()) is not None:
+                raise SimulationFailure(failure)
+            self._advance()
+            if limit_ps is not None and loop.now_ps >= limit_ps and not task.done():
+                raise SimulationFailure(f"the limit of {limit_ps} ps is reached; under way: {'; '.join(self.owed())}")
+        return loop.result_of(task)
+
+    def _take(self) -> None:
+        """Log what the simulation saw, and hand it to whom it concerns, in its order."""
+        drained = self.bridge.drain()
+        # Tasks and callbacks that a packet wakes find the present time.
+        self.loop.now_ps = self.bridge.now_ps()
+        if drained is None:
+            return
+        root, engine, dpu = self.root.receive, self.engine.receive, self.dpu.receive
+        for record in self.log.append_raw(drained.records, drained.payload_base, drained.payload):
+            kind = record.kind
+            if kind == Kind.TLP:
+                if record.channel == Channel.RQ or record.channel == Channel.CC:
+                    root(record)
+            elif kind == Kind.ENGINE_REQUEST:
+                engine(record)
+            elif kind == Kind.DPU_OPERATION and record.channel != DpuChannel.NOTIFY:
+                dpu(record)
+
+    def _advance(self) -> None:
+        self.loop.advance(self.bridge.now_ps())
+        if self.loop.failures:
+            raise self.loop.failures[0]
