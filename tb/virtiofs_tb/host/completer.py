@@ -239,7 +239,7 @@ class Completer:
         self.interrupts += 1
 
         def deliver() -> None:
-            interrupt = Interrupt(self._loop.now_ps, vector)
+            interrupt = Interrupt(t_ps, vector)
             for callback in self._interrupt_callbacks:
                 callback(interrupt)
 
