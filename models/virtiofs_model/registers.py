@@ -120,7 +120,7 @@ class _Selects:
 class VirtioRegisters:
     """The common configuration structure, the ISR byte and the device configuration.
 
-    msix_vectors: size of the MSI-X table. on_reset: called at a status write of 0; the owner calls finish_reset()
+    msix_vectors: size of the MSI-X table. on_reset: called when a reset begins; the owner calls finish_reset()
     when no DMA can follow, until then device_status reads its old value. on_status: after any other status write and
     after a queue was enabled. on_vector_unmapped(event): an event (queue index, or -1 for configuration) got NO_VECTOR.
     """
@@ -272,6 +272,10 @@ class VirtioRegisters:
 
     def _write_status(self, value: int) -> None:
         if self.resetting:
+            return
+        if value == 0 and self.status == 0:
+            # The driver cannot see this reset end, so it ends at once: nothing was served since the last one.
+            self.finish_reset()
             return
         if value == 0:
             self.resetting = True

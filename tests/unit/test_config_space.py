@@ -137,3 +137,10 @@ def test_generation_changes_once_a_seen_value_changed() -> None:
     registers.config_changed()
     registers.config_changed()
     assert registers.generation == 1
+
+
+def test_reset_from_status_0_ends_at_once() -> None:
+    registers = VirtioRegisters()
+    registers.write_common(0x14, 0, 1)
+    registers.write_common(0x14, 1, 1)
+    assert registers.read_common(0x14) & 0xFF == 1

@@ -54,7 +54,8 @@ class Queues:
 
     def doorbell(self, queue: int) -> None:
         """A write to the doorbell of `queue`."""
-        if not self._core.registers.resetting:
+        registers = self._core.registers
+        if registers.status and not registers.resetting:
             self._doorbells[queue] = True
             self._kicked[queue].fire()
 
