@@ -149,7 +149,7 @@ def test_dpu_port() -> None:
         await dpu.personality(False)
         await dpu.set_time(1 << 33, 5)
         assert await dpu.notify(b"\x10\0\0\0" + bytes(12)) is NotifyResult.REFUSED, "there is no session"
-        with pytest.raises(DpuError, match="0x010 answers SLVERR"):
+        with pytest.raises(DpuError, match="write of 0x4d to NUM_REQUEST_QUEUES: SLVERR"):
             await dpu.strap(Straps(num_request_queues=77))
         ready = await mount(setup.host, setup.bench)
         assert (ready.device.config.num_request_queues, ready.device.config.notify_buf_size) == (2, 300)

@@ -6,7 +6,7 @@ follows from the seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from virtiofs_model.endpoint import ModelEndpoint
@@ -22,7 +22,7 @@ from virtiofs_model.engine import (
 )
 from virtiofs_model.tlp import Header
 from virtiofs_tb.host.base import HostBase
-from virtiofs_tb.host.dpu import RegisterDpu
+from virtiofs_tb.host.dpu import Access, RegisterDpu
 from virtiofs_tb.host.log import (
     DpuChannel,
     EngineReplyChannel,
@@ -117,16 +117,26 @@ class ModelDpu(RegisterDpu):
         self._log = log
         self._loop = loop
 
-    async def read_register(self, address: int) -> int:
-        await self._loop.sleep(REGISTER_PS)
-        value, status = self._registers.read(address)
-        self._seen(DpuChannel.READ, address, value, status)
-        return value
-
-    async def write_register(self, address: int, value: int) -> None:
-        await self._loop.sleep(REGISTER_PS)
-        status = self._registers.write(address, value)
-        self._seen(DpuChannel.WRITE, address, value, status)
+    async def access(self, accesses: Sequence[Access]) -> list[int]:
+        values: list[int] = []
+        for access in accesses:
+            await self._loop.sleep(REGISTER_PS)
+            if access.write:
+                value, status = access.value, self._registers.write(access.register, access.value)
+            else:
+                value, status = self._registers.read(access.register)
+            self._log.append(
+                self._loop.now_ps,
+                Kind.DPU_OPERATION,
+                DpuChannel.WRITE if access.write else DpuChannel.READ,
+                address=access.register,
+                status=status,
+                hdr=(value, 0, 0, 0),
+            )
+            if status != OKAY:
+                raise DpuError(f"{access}: SLVERR")
+            values.append(value)
+        return values
 
     async def notify(self, message: bytes) -> NotifyResult:
         """In one step: the mailbox dword by dword shows nothing that a model could get wrong."""
@@ -134,13 +144,6 @@ class ModelDpu(RegisterDpu):
         result = NotifyResult(int(self._registers.notify(message)))
         self._log.append(self._loop.now_ps, Kind.DPU_OPERATION, DpuChannel.NOTIFY, status=result.value, payload=message)
         return result
-
-    def _seen(self, channel: DpuChannel, address: int, value: int, status: int) -> None:
-        self._log.append(
-            self._loop.now_ps, Kind.DPU_OPERATION, channel, address=address, status=status, hdr=(value, 0, 0, 0)
-        )
-        if status != OKAY:
-            raise DpuError(f"DPU register 0x{address:03x} answers SLVERR to 0x{value:x}")
 
 
 class ModelHost(HostBase):
