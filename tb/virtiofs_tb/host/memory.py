@@ -12,6 +12,7 @@ import mmap
 import os
 import random
 import tempfile
+import weakref
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable
@@ -40,10 +41,11 @@ class Region:
         self.fd = _anonymous_file(f"host-memory-{base:x}")
         os.ftruncate(self.fd, size)  # sparse: a page exists once it is written
         self.map = mmap.mmap(self.fd, size)
+        self._close_file = weakref.finalize(self, os.close, self.fd)
 
     def close(self) -> None:
         self.map.close()
-        os.close(self.fd)
+        self._close_file()
 
 
 class Allocator:
