@@ -10,7 +10,7 @@ import importlib.util
 import random
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any
 from virtiofs_tb.host.port import Fault, FaultPlan, HostCaps, HostPort
 from virtiofs_tb.seeds import stream
 
-ScenarioFunction = Callable[[HostPort, "Bench"], Awaitable[None]]
+ScenarioFunction = Callable[[HostPort, "Bench"], Coroutine[Any, Any, None]]
 
 
 @dataclass

@@ -1,0 +1,282 @@
+"""Constrained-random FUSE operations as data, and the runner that performs them and checks what comes back.
+
+An item says what one worker does next; workers run side by side, each on its own files, so the contents that a READ
+must return are known whatever the order between workers. Items can be written as JSON lines, replayed and shrunk:
+dropping any of them leaves a valid sequence.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from enum import Enum
+
+from virtiofs_model.layouts import fuse
+from virtiofs_model.layouts.fuse import FUSE_ROOT_ID, Fattr, Opcode
+from virtiofs_model.layouts.fuse_operations import OPERATIONS, directory_entries
+from virtiofs_model.layouts.virtio import Feature
+from virtiofs_tb.driver.errors import check
+from virtiofs_tb.driver.fuse_client import FuseClient, Reply
+from virtiofs_tb.driver.layout import MAX_DESCRIPTORS, random_plan
+from virtiofs_tb.driver.virtio import VirtioFsDevice
+from virtiofs_tb.driver.virtqueue import SplitQueue
+from virtiofs_tb.seeds import log_uniform, stream
+
+MAX_TRANSFER = 131072
+MAX_OFFSET = 131072
+LARGE_PERCENT = 30
+SMALL_LIMIT = 8192
+"""Sizes are log-uniform up to MAX_TRANSFER in LARGE_PERCENT of the cases and up to SMALL_LIMIT in the others: the mean
+of a log-uniform distribution over [1, b] is (b - 1) / ln b, so all together it is near 4 KiB."""
+
+PATH = "sequences/random_ops"
+
+
+class Action(str, Enum):
+    """What an item does; each is one FUSE request, or a few."""
+
+    WRITE = "write"
+    READ = "read"
+    GETATTR = "getattr"
+    TRUNCATE = "truncate"
+    LOOKUP_FORGET = "lookup, forget"
+    BATCH_FORGET = "two lookups, batch forget"
+    FSYNC = "fsync"
+    FLUSH = "flush"
+    STATFS = "statfs"
+    LIST = "list the root"
+    CREATE_UNLINK = "create, unlink"
+    MISSING = "lookup of a missing name"
+    DOORBELL = "spurious doorbell"
+
+
+WEIGHTS: dict[Action, int] = {
+    Action.WRITE: 30,
+    Action.READ: 30,
+    Action.GETATTR: 8,
+    Action.TRUNCATE: 3,
+    Action.LOOKUP_FORGET: 8,
+    Action.BATCH_FORGET: 3,
+    Action.FSYNC: 2,
+    Action.FLUSH: 2,
+    Action.STATFS: 3,
+    Action.LIST: 3,
+    Action.CREATE_UNLINK: 3,
+    Action.MISSING: 3,
+    Action.DOORBELL: 2,
+}
+
+
+@dataclass(frozen=True)
+class RandomItem:
+    """One step of one worker. queue: request queue number; offset, size: bytes; seed: of data and buffer layout."""
+
+    index: int
+    worker: int
+    action: Action
+    queue: int
+    offset: int
+    size: int
+    seed: int
+
+    def to_json(self) -> str:
+        """One line of a recorded sequence."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @staticmethod
+    def from_json(line: str) -> RandomItem:
+        """The item of a recorded line. Raises ValueError where it is none."""
+        try:
+            content = json.loads(line)
+            return RandomItem(**{**content, "action": Action(content["action"])})
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"no random item: {error}") from error
+
+
+def random_size(rng: random.Random) -> int:
+    """A transfer's size in bytes, 1 to MAX_TRANSFER, mean near 4 KiB."""
+    limit = MAX_TRANSFER if rng.randrange(100) < LARGE_PERCENT else SMALL_LIMIT
+    return min(int(log_uniform(rng, 1, limit + 1)), limit)
+
+
+def generate(seed: int, count: int, workers: int, first: int = 0) -> list[RandomItem]:
+    """`count` items from index `first` on; an item depends on the seed and its index only."""
+    items = []
+    for index in range(first, first + count):
+        rng = stream(seed, PATH, index)
+        action = rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        size = random_size(rng)
+        offset = int(log_uniform(rng, 1, MAX_OFFSET)) - 1 if rng.random() < 0.7 else 0
+        items.append(RandomItem(index, index % workers, action, rng.randrange(64), offset, size, rng.getrandbits(32)))
+    return items
+
+
+class _File:
+    """A worker's file and the bytes that it must hold."""
+
+    def __init__(self, name: bytes, nodeid: int, fh: int) -> None:
+        self.name = name
+        self.nodeid = nodeid
+        self.fh = fh
+        self.data = bytearray()
+
+    def write(self, offset: int, data: bytes) -> None:
+        if offset > len(self.data):
+            self.data.extend(bytes(offset - len(self.data)))
+        self.data[offset : offset + len(data)] = data
+
+    def truncate(self, size: int) -> None:
+        del self.data[size:]
+        self.data.extend(bytes(size - len(self.data)))
+
+
+class RandomRunner:
+    """Performs items over one device. max_write: what FUSE_INIT granted, bytes."""
+
+    def __init__(self, device: VirtioFsDevice, client: FuseClient, max_write: int = MAX_TRANSFER) -> None:
+        self.device = device
+        self.client = client
+        self.max_write = max_write
+        self.performed = 0
+        self.bytes_moved = 0
+        self._files: dict[int, _File] = {}
+
+    async def run(self, items: Sequence[RandomItem], stop: Callable[[], bool] = lambda: False) -> None:
+        """Perform all items, each worker's in order, the workers side by side; `stop` is asked before each item."""
+        workers = sorted({item.worker for item in items})
+        for worker in workers:
+            if worker not in self._files:
+                self._files[worker] = await self._create(b"worker-%d" % worker, worker)
+        host = self.device.host
+        tasks = [host.spawn(self._work([item for item in items if item.worker == w], stop)) for w in workers]
+        for task in tasks:
+            await task.join()
+
+    async def _work(self, items: Iterable[RandomItem], stop: Callable[[], bool]) -> None:
+        for item in items:
+            if stop():
+                return
+            await self._perform(item)
+            self.performed += 1
+
+    async def _perform(self, item: RandomItem) -> None:
+        file = self._files[item.worker]
+        rng = random.Random(item.seed)
+        queue = self.device.request_queue(item.queue)
+        if item.action is Action.WRITE:
+            await self._write(file, item, rng, queue)
+        elif item.action is Action.READ:
+            await self._read(file, item, rng, queue)
+        elif item.action is Action.GETATTR:
+            reply = await self._call(rng, queue, Opcode.GETATTR, file.nodeid, bytes(fuse.FuseGetattrIn(0, 0, 0)))
+            check(f"size of {file.name!r}", reply.parse(fuse.FuseAttrOut).attr.size, len(file.data), "FS-REQ-DI1")
+        elif item.action is Action.TRUNCATE:
+            await self._truncate(file, item, rng, queue)
+        elif item.action in (Action.LOOKUP_FORGET, Action.BATCH_FORGET):
+            await self._forget(file, item, rng, queue)
+        elif item.action is Action.FSYNC:
+            await self._call(rng, queue, Opcode.FSYNC, file.nodeid, bytes(fuse.FuseFsyncIn(file.fh, 0, 0)))
+        elif item.action is Action.FLUSH:
+            await self._call(rng, queue, Opcode.FLUSH, file.nodeid, bytes(fuse.FuseFlushIn(file.fh, 0, 0, 1)))
+        elif item.action is Action.STATFS:
+            await self._call(rng, queue, Opcode.STATFS, FUSE_ROOT_ID)
+        elif item.action is Action.LIST:
+            await self._list(rng, queue)
+        elif item.action is Action.CREATE_UNLINK:
+            await self._create_unlink(item, rng, queue)
+        elif item.action is Action.MISSING:
+            await self._call(rng, queue, Opcode.LOOKUP, FUSE_ROOT_ID, b"missing\0", -errno.ENOENT)
+        else:
+            await rng.choice([queue, self.device.hiprio]).ring_doorbell()
+
+    async def _call(
+        self,
+        rng: random.Random,
+        queue: SplitQueue,
+        opcode: Opcode,
+        nodeid: int,
+        body: bytes = b"",
+        error: int = 0,
+    ) -> Reply:
+        """One request in buffers that `rng` lays out; its reply must carry `error`."""
+        message = self.client.build(opcode, nodeid, body)
+        writable = OPERATIONS[opcode].reply_limit(message)
+        limit = min(MAX_DESCRIPTORS, queue.size)
+        plan = random_plan(rng, len(message), writable, limit, self.device.negotiated(Feature.INDIRECT_DESC))
+        reply = await self.client.request(message, writable, queue, plan)
+        self.bytes_moved += len(message) + reply.used
+        check(f"error of {opcode.name} (unique {reply.unique})", reply.error, error, "FS-REQ-DI1")
+        return reply
+
+    async def _create(self, name: bytes, number: int) -> _File:
+        body = bytes(fuse.FuseCreateIn(0o102, 0o100644, 0, 0)) + name + b"\0"
+        reply = await self.client.call(Opcode.CREATE, FUSE_ROOT_ID, body, self.device.request_queue(number))
+        check(f"error of CREATE {name!r}", reply.error, 0, "FS-REQ-DI1")
+        opened = fuse.FuseOpenOut.from_buffer_copy(reply.payload, OPERATIONS[Opcode.CREATE].reply_ids[1].offset - 16)
+        return _File(name, reply.parse(fuse.FuseEntryOut).nodeid, opened.fh)
+
+    async def _write(self, file: _File, item: RandomItem, rng: random.Random, queue: SplitQueue) -> None:
+        data = rng.randbytes(min(item.size, self.max_write))
+        body = bytes(fuse.FuseWriteIn(file.fh, item.offset, len(data), 0, 0, 0, 0)) + data
+        reply = await self._call(rng, queue, Opcode.WRITE, file.nodeid, body)
+        check("bytes taken by WRITE", reply.parse(fuse.FuseWriteOut).size, len(data), "FS-REQ-DI1")
+        file.write(item.offset, data)
+
+    async def _read(self, file: _File, item: RandomItem, rng: random.Random, queue: SplitQueue) -> None:
+        size = min(item.size, self.max_write)
+        body = bytes(fuse.FuseReadIn(file.fh, item.offset, size, 0, 0, 0, 0))
+        reply = await self._call(rng, queue, Opcode.READ, file.nodeid, body)
+        expected = bytes(file.data[item.offset : item.offset + size])
+        check(f"bytes of READ at {item.offset}", len(reply.payload), len(expected), "SPLIT-USED-D02")
+        if reply.payload != expected:
+            at = next(at for at, (a, b) in enumerate(zip(reply.payload, expected, strict=True)) if a != b)
+            what = f"READ of {file.name!r}, byte {item.offset + at}"
+            check(what, reply.payload[at : at + 16].hex(), expected[at : at + 16].hex(), "SPLIT-USED-D02")
+
+    async def _truncate(self, file: _File, item: RandomItem, rng: random.Random, queue: SplitQueue) -> None:
+        attributes = fuse.FuseSetattrIn(valid=Fattr.SIZE | Fattr.FH, fh=file.fh, size=item.size)
+        reply = await self._call(rng, queue, Opcode.SETATTR, file.nodeid, bytes(attributes))
+        check("size after SETATTR", reply.parse(fuse.FuseAttrOut).attr.size, item.size, "FS-REQ-DI1")
+        file.truncate(item.size)
+
+    async def _forget(self, file: _File, item: RandomItem, rng: random.Random, queue: SplitQueue) -> None:
+        times = 2 if item.action is Action.BATCH_FORGET else 1
+        for _ in range(times):
+            reply = await self._call(rng, queue, Opcode.LOOKUP, FUSE_ROOT_ID, file.name + b"\0")
+            check(f"nodeid of {file.name!r}", reply.parse(fuse.FuseEntryOut).nodeid, file.nodeid, "FS-REQ-DI1")
+        if times == 1:
+            await self._call(rng, self.device.hiprio, Opcode.FORGET, file.nodeid, bytes(fuse.FuseForgetIn(1)))
+            return
+        ones = bytes(fuse.FuseForgetOne(file.nodeid, 1)) * times
+        body = bytes(fuse.FuseBatchForgetIn(times, 0)) + ones
+        await self._call(rng, self.device.hiprio, Opcode.BATCH_FORGET, 0, body)
+
+    async def _list(self, rng: random.Random, queue: SplitQueue) -> None:
+        reply = await self._call(rng, queue, Opcode.OPENDIR, FUSE_ROOT_ID, bytes(fuse.FuseOpenIn(0, 0)))
+        fh = reply.parse(fuse.FuseOpenOut).fh
+        seen: set[bytes] = set()
+        cookie = 0
+        while True:
+            body = bytes(fuse.FuseReadIn(fh, cookie, rng.choice([512, 1024, 4096]), 0, 0, 0, 0))
+            reply = await self._call(rng, queue, Opcode.READDIR, FUSE_ROOT_ID, body)
+            if not reply.payload:
+                break
+            for entry in directory_entries(reply.payload, plus=False):
+                seen.add(entry.name)
+                cookie = entry.cookie
+        missing = {file.name for file in self._files.values()} - seen
+        check("files that READDIR left out", sorted(missing), [], "FS-REQ-DI1")
+        await self._call(rng, queue, Opcode.RELEASEDIR, FUSE_ROOT_ID, bytes(fuse.FuseReleaseIn(fh, 0, 0, 0)))
+
+    async def _create_unlink(self, item: RandomItem, rng: random.Random, queue: SplitQueue) -> None:
+        name = b"temporary-%d" % item.index
+        body = bytes(fuse.FuseCreateIn(0o102, 0o100600, 0, 0)) + name + b"\0"
+        reply = await self._call(rng, queue, Opcode.CREATE, FUSE_ROOT_ID, body)
+        nodeid = reply.parse(fuse.FuseEntryOut).nodeid
+        opened = fuse.FuseOpenOut.from_buffer_copy(reply.payload, OPERATIONS[Opcode.CREATE].reply_ids[1].offset - 16)
+        await self._call(rng, queue, Opcode.UNLINK, FUSE_ROOT_ID, name + b"\0")
+        await self._call(rng, queue, Opcode.RELEASE, nodeid, bytes(fuse.FuseReleaseIn(opened.fh, 0, 0, 0)))
+        await self._call(rng, self.device.hiprio, Opcode.FORGET, nodeid, bytes(fuse.FuseForgetIn(1)))
