@@ -87,10 +87,14 @@ class Notifier:
         self._mover.replies_changed.fire()
 
     def request(self, context: Context, head: bytes) -> None:
-        """A request is on its way to the engine: a FUSE_INIT begins a new session, without messages."""
+        """A request is on its way to the engine: a FUSE_INIT ends the session before it, with its messages.
+
+        Without a session before it, messages are held for its reply, and stay.
+        """
         (opcode,) = struct.unpack_from("<I", head, 4)
         if opcode == FUSE_INIT:
-            self._empty()
+            if self._store.initialised:
+                self._empty()
             self._init = context
             context.on_used = lambda reply: self._init_used(context, reply)
 

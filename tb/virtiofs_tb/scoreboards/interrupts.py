@@ -1,0 +1,425 @@
+"""Interrupts: sent where the driver asked for one, when it asked, and nowhere else.
+
+The decision belongs to the used index: the suppression word counts only where it was read by a request issued after
+that index was on the wire. A decision by an earlier value is the classic lost interrupt.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from virtiofs_model.layouts.virtio import (
+    VIRTIO_MSI_NO_VECTOR,
+    VIRTQ_AVAIL_F_NO_INTERRUPT,
+    DeviceStatus,
+    Feature,
+    IsrStatus,
+)
+from virtiofs_tb.profile import Profile
+from virtiofs_tb.scoreboards.base import Scoreboard
+from virtiofs_tb.scoreboards.events import (
+    ConfigAccess,
+    Interrupt,
+    QueueEnabled,
+    RegisterRead,
+    RegisterWrite,
+    ResetBegin,
+    ResetDone,
+    SuppressionRead,
+    Tick,
+    UsedIndex,
+)
+from virtiofs_tb.scoreboards.observer import Observer
+
+STATUS_AT, CONFIG_VECTOR_AT, QUEUE_VECTOR_AT = 0x14, 0x10, 0x1A
+NEEDS_RESET = int(DeviceStatus.DEVICE_NEEDS_RESET)
+
+
+@dataclass(slots=True)
+class QueueState:
+    """One queue. undecided: used indexes that no suppression word covers (seq, time, old, new); covered: decisions
+    made early, by the read that belongs to an earlier used index; owed: since when and by which read an interrupt is
+    owed."""
+
+    undecided: deque[tuple[int, int, int, int]] = field(default_factory=deque)
+    covered: deque[bool] = field(default_factory=deque)
+    owed: tuple[int, int] | None = None
+
+
+@dataclass(slots=True)
+class VectorState:
+    """One vector. grants: queues that asked for an interrupt not sent yet; masked_seq: when it was masked (-1: it is
+    not); settled: that mask is known to hold."""
+
+    grants: deque[int] = field(default_factory=deque)
+    masked_seq: int = -1
+    settled: bool = False
+
+
+class InterruptScoreboard(Scoreboard):
+    """Judge of MSI-X messages, pending bits and the suppression of interrupts."""
+
+    name = "interrupts"
+
+    def __init__(self, profile: Profile, observer: Observer) -> None:
+        super().__init__(profile, observer)
+        self._queues: dict[int, QueueState] = {}
+        self._vectors: dict[int, VectorState] = {}
+        self._resetting = True  # nothing may interrupt before the first DRIVER_OK
+        self._limit = profile.timing.interrupt_us * 1_000_000
+        self._next_tick = 0
+        self._config_owed = 0
+        self._config_sent = 0
+        self._config_cause_seq = 0  # a configuration interrupt whose cause was not seen yet
+        self._isr_due = False
+        self._function_masked_seq = -1
+        self._function_settled = False
+        self._blocked_since = 0
+
+    # ---- helpers ----
+
+    def _queue(self, index: int) -> QueueState:
+        state = self._queues.get(index)
+        if state is None:
+            state = self._queues[index] = QueueState()
+        return state
+
+    def _vector(self, vector: int) -> VectorState:
+        state = self._vectors.get(vector)
+        if state is None:
+            state = self._vectors[vector] = VectorState()
+            entries = self.observer.pci.vectors
+            if vector < len(entries) and entries[vector].masked:
+                state.masked_seq = 0
+                state.settled = True
+        return state
+
+    def _vector_of(self, queue: int) -> int:
+        return self.observer.virtio.queue(queue).vector
+
+    def _masked(self, vector: int) -> bool:
+        """Whether a message of the vector must wait in its pending bit."""
+        pci = self.observer.pci
+        if pci.msix_masked or not pci.may_master:
+            return True
+        return vector < len(pci.vectors) and pci.vectors[vector].masked
+
+    # ---- the decision ----
+
+    def on_queue_enabled(self, event: QueueEnabled) -> None:
+        self._queues[event.queue.index] = QueueState()
+
+    def on_used_index(self, event: UsedIndex) -> None:
+        self.count("used index")
+        self._queue(event.queue.index).undecided.append((event.seq, event.t_ps, event.old, event.new))
+
+    def on_suppression_read(self, event: SuppressionRead) -> None:
+        state = self._queues.get(event.queue.index)
+        if state is None:
+            return
+        event_idx = self.observer.virtio.negotiated(Feature.EVENT_IDX)
+        if (event.used_event if event_idx else event.flags) is None:
+            return
+        fresh = 0
+        wanted = False
+        while state.undecided and state.undecided[0][0] < event.issue_seq:
+            _, _, old, new = state.undecided.popleft()
+            fresh += 1
+            if event_idx:
+                assert event.used_event is not None
+                wanted |= (new - event.used_event - 1) & 0xFFFF < (new - old) & 0xFFFF
+            else:
+                assert event.flags is not None
+                wanted = not event.flags & VIRTQ_AVAIL_F_NO_INTERRUPT
+        index = event.queue.index
+        vector = self._vector_of(index)
+        if not fresh:
+            if state.covered and not event_idx:
+                self._own_decision(state, index, vector, not (event.flags or 0) & VIRTQ_AVAIL_F_NO_INTERRUPT)
+            return
+        self.count("decision", fresh)
+        if fresh > 1 or state.covered:
+            state.covered.extend([wanted] * fresh)
+            while len(state.covered) > 16:
+                state.covered.popleft()
+            if len(state.covered) == fresh:
+                state.covered.popleft()
+            else:
+                fresh -= 1 if self._own_decision(state, index, vector, wanted) else 0
+        if not wanted:
+            self.count("suppressed")
+            return
+        if vector == VIRTIO_MSI_NO_VECTOR or not self.observer.pci.may_msix:
+            self.count("no vector")
+            return
+        grants = self._vector(vector).grants
+        grants.extend([index] * max(fresh, 1))
+        if state.owed is None:
+            state.owed = (event.t_ps, event.seq)
+
+    def _own_decision(self, state: QueueState, index: int, vector: int, wanted: bool) -> bool:
+        """The read that belongs to a used index which an earlier read covered as well. True: a grant was taken back."""
+        before = state.covered.popleft()
+        if vector == VIRTIO_MSI_NO_VECTOR:
+            return False
+        grants = self._vector(vector).grants
+        if wanted and not before:
+            grants.append(index)
+        elif before and not wanted and index in grants:
+            grants.remove(index)
+            return False
+        return False
+
+    # ---- messages ----
+
+    def on_interrupt(self, event: Interrupt) -> None:
+        self.count("message")
+        if self._resetting:
+            self.fail(
+                event.t_ps, event.seq, f"MSI-X message with data {event.data:#x}", "RESET-D02",
+                "none between reset and DRIVER_OK", "sent",
+            )  # fmt: skip
+            return
+        if not event.vectors:
+            self.fail(
+                event.t_ps, event.seq, f"MSI-X message to {event.address:#x}", "PCI-BUS-D01",
+                "address and data of one table entry", f"data {event.data:#x}",
+            )  # fmt: skip
+            return
+        if not self.observer.pci.may_msix:
+            self.fail(event.t_ps, event.seq, "MSI-X message", "PCI-BUS-D01", "none while MSI-X is off", "sent")
+        vector = self._meant(event.vectors)
+        if vector < 0:
+            vector = event.vectors[0]
+            if self._config_interrupt(event, vector):
+                return
+            self._spurious(event, vector)
+            return
+        state = self._vector(vector)
+        self._check_masks(event, vector, state)
+        grants = state.grants
+        if self.profile.choices.coalesce_interrupts:
+            grants.clear()
+        else:
+            grants.popleft()
+        for index, queue in self._queues.items():
+            if queue.owed is not None and self._vector_of(index) == vector:
+                queue.owed = None
+
+    def _meant(self, vectors: tuple[int, ...]) -> int:
+        """The first of them that an interrupt was asked for on; -1 where there is none."""
+        for vector in vectors:
+            state = self._vectors.get(vector)
+            if state is not None and state.grants:
+                return vector
+        return -1
+
+    def _check_masks(self, event: Interrupt, vector: int, state: VectorState) -> None:
+        if (state.masked_seq >= 0 and state.settled) or (self._function_masked_seq >= 0 and self._function_settled):
+            self.fail(
+                event.t_ps, event.seq, f"MSI-X message of vector {vector}", "PCI-BUS-D01",
+                "its pending bit set: the vector is masked", "sent",
+            )  # fmt: skip
+
+    def _spurious(self, event: Interrupt, vector: int) -> None:
+        queues = [index for index, q in self.observer.virtio.queues.items() if q.enabled and q.vector == vector]
+        undecided = [index for index in queues if self._queue(index).undecided]
+        if not queues:
+            clause, expected = "PCI-USEDINT-D01", "no message: no queue has this vector"
+        elif undecided:
+            clause = "SPLIT-UNS-D03"
+            expected = "a read of the suppression word, issued after the used index, first"
+        else:
+            clause, expected = "SPLIT-UNS-D02", "none: no used buffer asks for it"
+        self.fail(event.t_ps, event.seq, f"MSI-X message of vector {vector}", clause, expected, "sent")
+
+    # ---- configuration interrupts ----
+
+    def _config_interrupt(self, event: Interrupt, vector: int) -> bool:
+        """A message on the configuration vector: DEVICE_NEEDS_RESET or a change of the device configuration."""
+        config_vector = self.observer.virtio.config_vector
+        if config_vector not in event.vectors:
+            return False
+        if self._config_sent and not self.profile.choices.config_changes:
+            return False
+        self.count("configuration interrupt")
+        self._check_masks(event, config_vector, self._vector(config_vector))
+        self._config_sent = event.seq
+        self._config_owed = 0
+        self._config_cause_seq = event.seq
+        self._isr_due = True
+        return True
+
+    def on_register_read(self, event: RegisterRead) -> None:
+        """Status and ISR tell the cause of a configuration interrupt; any read settles masks written before it."""
+        self._settle_masks(event.request_seq)
+        if event.status or not event.data:
+            return
+        if event.region == "common" and event.at <= STATUS_AT < event.at + len(event.data):
+            self._status(event, event.data[STATUS_AT - event.at])
+        elif event.region == "isr":
+            if self._isr_due and event.request_seq > self._config_sent:
+                self._isr_due = False
+                self.count("ISR")
+                if not event.data[0] & IsrStatus.CONFIG:
+                    self.fail(
+                        event.t_ps, event.seq, "the ISR after a configuration interrupt", "PCI-ISR-D02",
+                        "bit 1 set before it", f"{event.data[0]:#04x}",
+                    )  # fmt: skip
+            elif event.data[0] & IsrStatus.CONFIG:
+                self._isr_due = False
+        elif event.region == "msix_pba":
+            self._pending_bits(event)
+
+    def _status(self, event: RegisterRead, status: int) -> None:
+        virtio = self.observer.virtio
+        if virtio.resetting or not virtio.driver_ok:
+            return
+        if status & NEEDS_RESET:
+            self._config_cause_seq = 0
+            if not self._config_sent and not self._config_owed and virtio.config_vector != VIRTIO_MSI_NO_VECTOR:
+                self._config_owed = event.t_ps
+        elif self._config_cause_seq and event.request_seq > self._config_cause_seq:
+            if not self.profile.choices.config_changes:
+                self.fail(
+                    event.t_ps, event.seq, "device_status after a configuration interrupt", "STATUS-D04",
+                    "DEVICE_NEEDS_RESET: nothing else can be its cause", f"{status:#04x}",
+                )  # fmt: skip
+            self._config_cause_seq = 0
+
+    def _pending_bits(self, event: RegisterRead) -> None:
+        bits = int.from_bytes(event.data, "little")
+        first = 8 * event.at
+        for vector in range(first, min(first + 8 * len(event.data), len(self.observer.pci.vectors))):
+            pending = bits >> (vector - first) & 1
+            self.count("pending bit")
+            state = self._vectors.get(vector)
+            wanted = (state is not None and bool(state.grants)) or vector == self.observer.virtio.config_vector
+            if pending and not wanted and not self._resetting:
+                self.fail(
+                    event.t_ps,
+                    event.seq,
+                    f"pending bit of vector {vector}",
+                    "PCI-BUS-D01",
+                    "0: nothing is pending",
+                    "1",
+                )
+            elif not pending and state is not None and state.grants and self._masked(vector):
+                owed = [q.owed for i, q in self._queues.items() if q.owed and self._vector_of(i) == vector]
+                old = [t_ps for t_ps, seq in owed if seq < event.request_seq and event.t_ps - t_ps > 1_000_000]
+                if old and self._masked_long(state, event.t_ps):
+                    self.fail(
+                        event.t_ps, event.seq, f"pending bit of vector {vector}, which is masked", "PCI-BUS-D01",
+                        "1: an interrupt is waiting", "0",
+                    )  # fmt: skip
+
+    @staticmethod
+    def _masked_long(state: VectorState, t_ps: int) -> bool:
+        return state.masked_seq >= 0 and state.settled
+
+    # ---- masks ----
+
+    def _settle_masks(self, request_seq: int) -> None:
+        for state in self._vectors.values():
+            if 0 <= state.masked_seq < request_seq:
+                state.settled = True
+        if 0 <= self._function_masked_seq < request_seq:
+            self._function_settled = True
+
+    def on_register_write(self, event: RegisterWrite) -> None:
+        if event.region == "msix_table":
+            for vector in range(event.at >> 4, (event.at + len(event.data) - 1 >> 4) + 1):
+                if vector < len(self.observer.pci.vectors):
+                    self._mask_changed(vector, event)
+        elif event.region == "common":
+            end = event.at + len(event.data)
+            if event.at < QUEUE_VECTOR_AT + 2 and end > QUEUE_VECTOR_AT:
+                self._remapped(self.observer.virtio.queue_select)
+            if event.at <= STATUS_AT < end and self.observer.virtio.driver_ok:
+                self._resetting = False
+
+    def _mask_changed(self, vector: int, event: RegisterWrite) -> None:
+        state = self._vector(vector)
+        if self.observer.pci.vectors[vector].masked:
+            if state.masked_seq < 0:
+                state.masked_seq, state.settled = event.seq, False
+            return
+        if state.masked_seq >= 0:
+            self._unblocked(state, event.t_ps)
+        state.masked_seq = -1
+
+    def _unblocked(self, state: VectorState, t_ps: int) -> None:
+        """A pending bit stands for all interrupts that met the mask; what is owed counts from now."""
+        while len(state.grants) > 1 and state.settled:
+            state.grants.pop()
+        for index in set(state.grants):
+            queue = self._queue(index)
+            if queue.owed is not None:
+                queue.owed = (t_ps, queue.owed[1])
+
+    def on_config_access(self, event: ConfigAccess) -> None:
+        """MSI-X enable, function mask and bus master enable."""
+        pci = self.observer.pci
+        if not event.request.write:
+            return
+        blocked = pci.msix_masked or not pci.may_master or not pci.may_msix
+        if blocked and self._function_masked_seq < 0:
+            self._function_masked_seq, self._function_settled = event.seq, True
+        elif not blocked and self._function_masked_seq >= 0:
+            self._function_masked_seq = -1
+            for state in self._vectors.values():
+                self._unblocked(state, event.t_ps)
+
+    def _remapped(self, index: int) -> None:
+        """A queue got another vector: what was owed on the old one may be sent there or is forgotten."""
+        self._queue(index).owed = None
+
+    # ---- resets and debts ----
+
+    def on_reset_begin(self, event: ResetBegin) -> None:
+        for state in self._queues.values():
+            state.owed = None
+            state.undecided.clear()
+        self._config_owed = 0
+
+    def on_reset_done(self, event: ResetDone) -> None:
+        self._queues.clear()
+        for state in self._vectors.values():
+            state.grants.clear()
+        self._resetting = True
+        self._config_owed = self._config_sent = self._config_cause_seq = 0
+        self._isr_due = False
+
+    def on_tick(self, event: Tick) -> None:
+        if self._limit and event.t_ps >= self._next_tick:
+            self._next_tick = event.t_ps + self._limit // 8
+            self._owed(event.t_ps, event.seq, self._limit)
+
+    def _owed(self, t_ps: int, seq: int, limit: int) -> None:
+        virtio = self.observer.virtio
+        if self._resetting or virtio.resetting or virtio.needs_reset:
+            return
+        for index, state in self._queues.items():
+            if state.undecided and t_ps - state.undecided[0][1] >= limit:
+                used_seq, _, _, _ = state.undecided.popleft()
+                self.fail(
+                    t_ps, seq, f"used index of queue {index} at seq {used_seq}", "SPLIT-UNS-D03",
+                    "a read of the suppression word issued after it", "none",
+                )  # fmt: skip
+            vector = self._vector_of(index)
+            if state.owed is None or self._masked(vector) or not self.observer.pci.may_msix:
+                continue
+            since, decided = state.owed
+            if t_ps - since >= limit:
+                state.owed = None
+                self.fail(
+                    t_ps, seq, f"interrupt of queue {index} on vector {vector}", "SPLIT-UNS-D03",
+                    f"sent: the suppression word read at seq {decided} asks for it", "none",
+                )  # fmt: skip
+
+    def finish(self, t_ps: int, seq: int) -> None:
+        """No interrupt is owed."""
+        self._owed(t_ps, seq, 0)
+        if self._config_owed and not self._masked(self.observer.virtio.config_vector):
+            self.fail(t_ps, seq, "DEVICE_NEEDS_RESET", "STATUS-D04", "a configuration interrupt", "none was sent")
