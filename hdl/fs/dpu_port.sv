@@ -11,7 +11,7 @@ module dpu_port
     input  logic           rst,
     axil_if.slv            dpu,
     output straps_t        straps,
-    output logic           straps_changed,
+    output logic           config_changed,   // a strap that the device configuration shows has a new value
     input  logic [7:0]     status,
     input  reset_req_t     reset,
     input  device_state_t  device,
@@ -40,7 +40,7 @@ module dpu_port
         .NUM_REQUEST_QUEUES(NUM_REQUEST_QUEUES), .MAX_QUEUE_SIZE(MAX_QUEUE_SIZE), .BUILT_FEATURES(BUILT_FEATURES)
     ) strap_registers (
         .clk, .rst, .access, .rdata(straps_rdata), .fail(straps_fail), .status, .resetting(reset.quiesce),
-        .straps, .changed(straps_changed), .locked_valid, .locked_offset
+        .straps, .changed(config_changed), .locked_valid, .locked_offset
     );
 
     logic   logged, refused;
@@ -56,7 +56,8 @@ module dpu_port
     dpu_counters counters (.clk, .rst, .access, .rdata(counters_rdata), .status, .count(events));
 
     error_log errors (
-        .clk, .rst, .access, .rdata(log_rdata), .error_valid, .error_ready, .error, .locked_valid, .locked_offset, .logged
+        .clk, .rst, .access, .rdata(log_rdata), .error_valid, .error_ready, .error, .locked_valid, .locked_offset,
+        .logged
     );
     assign fatal = error_valid && error_ready && error.fatal;
 

@@ -14,7 +14,7 @@ module dpu_straps
     input  logic [7:0]  status,
     input  logic        resetting,
     output straps_t     straps,
-    output logic        changed,        // a strap was written
+    output logic        changed,        // pulse: a strap that the device configuration shows has a new value
     output logic        locked_valid,   // pulse: a strap was written while device_status is not 0
     output logic [12:0] locked_offset
 );
@@ -36,7 +36,9 @@ module dpu_straps
     assign tag_dword = in_tag ? access.addr[3:0] : '0;
 
     // ---- the addressed register, and whether the new value is one it can hold ----
-    logic is_strap, in_range;
+    logic is_strap, in_range, shown;
+    assign shown = in_tag || offset == REG_NUM_REQUEST_QUEUES || offset == REG_FEATURES_LO
+        || offset == REG_NOTIFY_BUF_SIZE;
 
     always_comb begin
         value = '0;
@@ -82,7 +84,7 @@ module dpu_straps
     always_ff @(posedge clk) begin
         rdata <= access.valid && !access.write ? value : '0;
         fail <= write && is_strap && (locked || !in_range);
-        changed <= store;
+        changed <= store && shown && merged != value;
         locked_valid <= write && is_strap && locked;
         locked_offset <= offset;
         if (store) begin

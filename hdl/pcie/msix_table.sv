@@ -16,10 +16,10 @@ module msix_table
 );
     localparam int unsigned VECTOR_W = $clog2(VECTORS);
 
-    logic [29:0]        address_low [VECTORS];
-    logic [31:0]        address_high [VECTORS];
-    logic [31:0]        message [VECTORS];
-    logic [VECTORS-1:0] mask_reg;
+    logic [VECTORS-1:0][29:0] address_low;
+    logic [VECTORS-1:0][31:0] address_high;
+    logic [VECTORS-1:0][31:0] message;
+    logic [VECTORS-1:0]       mask_reg;
 
     logic                in_table, in_pba;
     logic [VECTOR_W-1:0] entry;
@@ -54,7 +54,12 @@ module msix_table
                 2'd3: mask_reg[entry] <= merged[0];
             endcase
         end
-        if (rst) mask_reg <= '1;
+        if (rst) begin
+            address_low <= '0;
+            address_high <= '0;
+            message <= '0;
+            mask_reg <= '1;
+        end
     end
 
     assign mask = mask_reg;

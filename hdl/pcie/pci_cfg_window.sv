@@ -1,6 +1,6 @@
 // Sends an access to where it belongs. An access to pci_cfg_data becomes one to BAR 0 with the same side effects
-// (PCI-PCICFG-D02, D03), whatever Memory Space Enable says; a window that is no aligned 1, 2 or 4 bytes of BAR 0
-// reads 0 and ignores writes.
+// (PCI-PCICFG-D02, D03), whatever Memory Space Enable says; a window that is no 1, 2 or 4 bytes in one dword of
+// BAR 0 reads 0 and ignores writes.
 module pci_cfg_window
     import pcie_pkg::*;
 (
@@ -30,7 +30,7 @@ module pci_cfg_window
         be = 4'b0000;
         unique case (window.length)
             32'd1: be = 4'b0001;
-            32'd2: be = window.offset[0] ? 4'b0000 : 4'b0011;
+            32'd2: be = &window.offset[1:0] ? 4'b0000 : 4'b0011;
             32'd4: be = window.offset[1:0] != '0 ? 4'b0000 : 4'b1111;
             default: be = 4'b0000;
         endcase

@@ -164,8 +164,9 @@ module pci_config_space
         target_abort_reg <= (target_abort_reg && !(at_status && ones[28])) || completer_abort;
         parity_reg <= (parity_reg && !(at_status && ones[24])) || (poison && command_reg[6]);
         device_status_reg <= (device_status_reg & ~(at_device_status ? ones[19:16] : 4'b0)) | {
-            request_error.unsupported, 1'b0,
-            poison || request_error.poisoned || request_error.unsupported_posted, unexpected
+            request_error.unsupported, 1'b0, request_error.poisoned || request_error.unsupported_posted,
+            // What the requester is told, or what is survived, is advisory: PCIe 6.2.3.2.4.
+            poison || unexpected || (request_error.unsupported && !request_error.unsupported_posted)
         };
         if (rst) begin
             {poison_reg, master_abort_reg, target_abort_reg, parity_reg} <= '0;

@@ -40,7 +40,7 @@ module register_front
     input  notify_result_e        mailbox_result
 );
     if (NUM_REQUEST_QUEUES < 1 || NUM_REQUEST_QUEUES > MAX_REQUEST_QUEUES) begin : g_check_queues
-        $fatal(1, "register_front: NUM_REQUEST_QUEUES is %0d, must be 1 to %0d", NUM_REQUEST_QUEUES, MAX_REQUEST_QUEUES);
+        $fatal(1, "register_front: NUM_REQUEST_QUEUES is %0d, must be 1 to 8", NUM_REQUEST_QUEUES);
     end
     if (MSIX_VECTORS < 2 || MSIX_VECTORS > 64) begin : g_check_vectors
         $fatal(1, "register_front: MSIX_VECTORS is %0d, must be 2 to 64", MSIX_VECTORS);
@@ -89,7 +89,7 @@ module register_front
 
     // ---- virtio registers ----
     straps_t               straps;
-    logic                  straps_changed, features_acceptable, reset_request, fatal, config_interrupt;
+    logic                  config_changed, features_acceptable, reset_request, fatal, config_interrupt;
     logic [63:0]           driver_features;
     logic [7:0]            config_generation, status;
     logic [15:0]           config_vector, queue_select;
@@ -117,11 +117,11 @@ module register_front
 
     queue_cfg #(.MSIX_VECTORS(MSIX_VECTORS)) queue_registers (
         .clk, .clear(reset.clear), .access(bar_access), .rdata(queue_rdata), .queue_select,
-        .max_size(straps.max_queue_size), .reload(straps_changed), .role, .present, .queues
+        .max_size(straps.max_queue_size), .role, .present, .queues
     );
 
     device_cfg device_registers (
-        .clk, .rst, .access(bar_access), .rdata(device_rdata), .straps, .changed(straps_changed),
+        .clk, .rst, .access(bar_access), .rdata(device_rdata), .straps, .changed(config_changed),
         .config_generation, .length(device_length)
     );
 
@@ -138,7 +138,8 @@ module register_front
     );
 
     isr isr_register (
-        .clk, .clear(reset.clear), .access(bar_access), .rdata(isr_rdata), .queue_interrupt(queue_isr), .config_interrupt
+        .clk, .clear(reset.clear), .access(bar_access), .rdata(isr_rdata), .queue_interrupt(queue_isr),
+        .config_interrupt
     );
 
     msix #(.DATA_W(DATA_W), .VECTORS(MSIX_VECTORS), .EVENTS(MAX_QUEUES + 1)) messages (
@@ -150,7 +151,7 @@ module register_front
         .DATA_W(DATA_W), .NUM_REQUEST_QUEUES(NUM_REQUEST_QUEUES), .MAX_QUEUE_SIZE(MAX_QUEUE_SIZE),
         .BUILT_FEATURES(BUILT_FEATURES)
     ) dpu_registers (
-        .clk, .rst, .dpu, .straps, .straps_changed, .status, .reset, .device, .error_valid, .error_ready, .error,
+        .clk, .rst, .dpu, .straps, .config_changed, .status, .reset, .device, .error_valid, .error_ready, .error,
         .fatal, .count, .message(mailbox), .mailbox_result_valid, .mailbox_result
     );
 endmodule

@@ -4,6 +4,7 @@ package pcie_pkg;
 
     // ---- Type field of the TLPs that a host sends (tlp_pkg has those of DMA) ----
     localparam logic [4:0] TLP_MEMORY = 5'b00000;
+    localparam logic [4:0] TLP_MEMORY_LOCKED = 5'b00001;
     localparam logic [4:0] TLP_CONFIG0 = 5'b00100;
     localparam logic [4:0] TLP_COMPLETION = 5'b01010;
     localparam logic [4:0] TLP_COMPLETION_LOCKED = 5'b01011;
@@ -90,6 +91,7 @@ package pcie_pkg;
         request_e    kind;
         logic        unsupported;   // outside what the function decodes
         logic        poisoned;
+        logic        locked;        // MRdLk: refused, by a completion of its own type
         logic [2:0]  tc;
         logic [2:0]  attr;
         logic [15:0] requester;
@@ -124,6 +126,7 @@ package pcie_pkg;
         r.tc = hdr[118:116];
         r.attr = {hdr[114], hdr[109:108]};
         r.poisoned = hdr[110];
+        r.locked = kind == TLP_MEMORY_LOCKED;
         r.dwords = {hdr[105:96] == '0, hdr[105:96]};
         r.requester = hdr[95:80];
         r.last_be = hdr[71:68];
@@ -177,6 +180,7 @@ package pcie_pkg;
             completer_id: completer, status: status, byte_count: bytes,
             requester_id: r.requester, tag: r.tag[7:0], lower_address: lower_address
         });
+        h[120] = r.locked;
         h[119:114] = {r.tag[9], r.tc, r.tag[8], r.attr[2]};
         h[109:108] = r.attr[1:0];
         return h;

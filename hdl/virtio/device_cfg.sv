@@ -7,7 +7,7 @@ module device_cfg
     input  access_t     access,
     output logic [31:0] rdata,
     input  straps_t     straps,
-    input  logic        changed,              // a strap that shows here was written
+    input  logic        changed,              // a strap that shows here has a new value
     output logic [7:0]  config_generation,
     output logic [31:0] length
 );

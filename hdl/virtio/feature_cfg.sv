@@ -13,7 +13,7 @@ module feature_cfg
 );
     logic [31:0] device_select_reg, driver_select_reg;
     logic [63:0] driver_features_reg;
-    logic        beyond_reg;               // a bit above 63 was written: never offered
+    logic [2:0]  beyond_reg;               // bits 64 to 95, 96 to 127, above: never offered, but not forgotten
 
     logic        here, write;
     logic [3:0]  dword;
@@ -45,18 +45,20 @@ module feature_cfg
         if (write && dword == COMMON_DRIVER_FEATURE && !frozen) begin
             if (driver_select_reg == 32'd0) driver_features_reg[31:0] <= merged;
             else if (driver_select_reg == 32'd1) driver_features_reg[63:32] <= merged;
-            else if (merged != '0) beyond_reg <= 1'b1;
+            else if (driver_select_reg == 32'd2) beyond_reg[0] <= merged != '0;
+            else if (driver_select_reg == 32'd3) beyond_reg[1] <= merged != '0;
+            else if (merged != '0) beyond_reg[2] <= 1'b1;
         end
         if (clear) begin
             device_select_reg <= '0;
             driver_select_reg <= '0;
             driver_features_reg <= '0;
-            beyond_reg <= 1'b0;
+            beyond_reg <= '0;
         end
     end
 
     assign driver_features = driver_features_reg;
     // FEAT-D03: VERSION_1 must be taken, so must ACCESS_PLATFORM where it is offered, and nothing that was not offered.
-    assign acceptable = driver_features_reg[F_VERSION_1] && (driver_features_reg & ~offered) == '0 && !beyond_reg
+    assign acceptable = driver_features_reg[F_VERSION_1] && (driver_features_reg & ~offered) == '0 && beyond_reg == '0
         && (driver_features_reg[F_ACCESS_PLATFORM] || !offered[F_ACCESS_PLATFORM]);
 endmodule

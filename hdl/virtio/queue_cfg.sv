@@ -11,12 +11,12 @@ module queue_cfg
     output logic [31:0]            rdata,
     input  logic [15:0]            queue_select,
     input  logic [15:0]            max_size,
-    input  logic                   reload,          // max_size may have changed
     input  role_e [MAX_QUEUES-1:0] role,
     input  logic [MAX_QUEUES-1:0]  present,
     output queue_cfgs_t            queues
 );
     logic [MAX_QUEUES-1:0]       enable_reg;
+    logic [15:0]                 max_size_reg;
     logic [MAX_QUEUES-1:0][15:0] size_reg, vector_reg;
     logic [MAX_QUEUES-1:0][63:0] desc_reg, driver_reg, device_reg;
 
@@ -55,7 +55,7 @@ module queue_cfg
             case (access.addr[3:0])
                 COMMON_QUEUE_SIZE: if (is_power_of_2(merged[15:0]) && merged[15:0] <= max_size)
                     size_reg[q] <= merged[15:0];
-                COMMON_QUEUE_ENABLE: enable_reg[q] <= merged[15:0] == 16'd1;
+                COMMON_QUEUE_ENABLE: enable_reg[q] <= merged[0];
                 COMMON_QUEUE_DESC: desc_reg[q][31:0] <= merged;
                 COMMON_QUEUE_DESC + 4'd1: desc_reg[q][63:32] <= merged;
                 COMMON_QUEUE_DRIVER: driver_reg[q][31:0] <= merged;
@@ -67,7 +67,8 @@ module queue_cfg
         end
         if (write && access.addr[3:0] == COMMON_QUEUE_SIZE && access.be[3:2] != '0)
             vector_reg[q] <= merged[31:16] < 16'(MSIX_VECTORS) ? merged[31:16] : NO_VECTOR;
-        if (clear || reload) size_reg <= {MAX_QUEUES{max_size}};
+        max_size_reg <= max_size;
+        if (clear || max_size != max_size_reg) size_reg <= {MAX_QUEUES{max_size}};
         if (clear) begin
             enable_reg <= '0;
             vector_reg <= {MAX_QUEUES{NO_VECTOR}};

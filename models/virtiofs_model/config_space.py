@@ -136,6 +136,7 @@ def reset_values(msix_vectors: int, device_config_length: int) -> bytearray:
             devctl=2 << DEVCTL_MRRS_SHIFT,
             lnkcap=LINK_STATUS,
             lnksta=LINK_STATUS,
+            lnkcap2=0xE,  # 2.5, 5 and 8 GT/s
             lnkctl2=3,
         ),
     )
