@@ -321,9 +321,9 @@ class FuseScoreboard(Scoreboard):
             writes = _overlaid(writes)
         for at, size, expected in writes:
             if expected is None:
-                self.count("bytes of unknown storage", size)
+                self.count("reply bytes from unknown storage")
                 continue
-            self.count("bytes", size)
+            self.count("reply bytes")
             if data[at : at + size] != expected:
                 seen = data[at : at + size]
                 wrong = next((i for i in range(size) if i >= len(seen) or seen[i] != expected[i]), 0)
