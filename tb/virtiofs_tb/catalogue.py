@@ -23,9 +23,9 @@ TESTPLAN = ROOT / "tests" / "sim" / "testplan.toml"
 
 @dataclass(frozen=True)
 class Entry:
-    """One value of TEST=. steps: the scenarios in order. must_check: scoreboards that must have had work.
+    """One value of TEST=. steps: the scenarios in order; sequences: UVM sequences after them (RTL only).
 
-    options: numbers that the scenarios ask for by name (Bench.option).
+    must_check: scoreboards that must have had work. options: numbers that the scenarios ask for by name (Bench.option).
     """
 
     name: str
@@ -33,6 +33,7 @@ class Entry:
     steps: tuple[Scenario, ...]
     must_check: tuple[str, ...] = ()
     options: dict[str, int] = field(default_factory=dict)
+    sequences: tuple[str, ...] = ()
 
     @property
     def needs(self) -> frozenset[str]:
@@ -58,8 +59,15 @@ def entries(plan: Path = TESTPLAN, folder: Path = SCENARIOS) -> list[Entry]:
         if name in scenarios:
             raise PlanError(f"{plan.name} [{name}]: a scenario has the same name")
         steps = tuple(scenarios[step] for step in table["steps"])
-        must_check = tuple(table.get("must_check", ()))
-        composed.append(Entry(name, table["summary"], steps, must_check, table.get("options", {})))
+        entry = Entry(
+            name,
+            table["summary"],
+            steps,
+            tuple(table.get("must_check", ())),
+            table.get("options", {}),
+            tuple(table.get("sequences", ())),
+        )
+        composed.append(entry)
     return composed + [Entry(item.name, item.summary, (item,)) for item in scenarios.values()]
 
 

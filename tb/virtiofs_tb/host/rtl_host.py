@@ -180,6 +180,14 @@ class RtlHost(HostBase):
                 raise SimulationFailure(f"the limit of {limit_ps} ps is reached; under way: {'; '.join(self.owed())}")
         return loop.result_of(task)
 
+    def begin(self, coroutine: Coroutine[Any, Any, T]) -> LoopTask[T]:
+        """Start a task of the loop from outside of it, from a task of cocotb; `run` must be under way."""
+        self.loop.now_ps = max(self.loop.now_ps, self.bridge.now_ps())
+        task: LoopTask[T] = self.spawn(coroutine)
+        # The task may have asked for something earlier than what the pump sleeps for.
+        self.bridge.wake_at(self.loop.now_ps)
+        return task
+
     def _take(self) -> None:
         """Log what the simulation saw, and hand it to whom it concerns, in its order."""
         drained = self.bridge.drain()

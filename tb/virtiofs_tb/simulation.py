@@ -1,0 +1,155 @@
+"""The cocotb test module of every simulation: builds the UVM environment and runs what the environment names.
+
+runner.RunRequest.environment says what that is. Whatever happens, summary.json is written.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import pyuvm
+from cocotb.handle import HierarchyObject
+from cocotb.triggers import First
+from pyuvm import ConfigDB, uvm_test
+
+from virtiofs_tb import catalogue, profile
+from virtiofs_tb.env import VirtioFsEnv
+from virtiofs_tb.host.rtl_host import RtlHost, SimulationFailure
+from virtiofs_tb.report import FailureReport, ResultClass, Summary
+from virtiofs_tb.sequences.uvm_sequences import SEQUENCES
+from virtiofs_tb.testbench import CheckFailed, Testbench
+
+LIMIT_PS = 1_000_000_000_000  # of simulated time: one second
+RESET_CYCLES = 8
+
+
+class Watchdog:
+    """Ends a simulation that takes too long, from a thread of its own: it says what is owed and writes the summary."""
+
+    def __init__(self, seconds: float, testbench: Testbench, summary: Summary, run_dir: Path) -> None:
+        self._timer = threading.Timer(seconds, self._strike)
+        self._timer.daemon = True
+        self._seconds = seconds
+        self._testbench = testbench
+        self._summary = summary
+        self._run_dir = run_dir
+
+    def start(self) -> None:
+        self._timer.start()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _strike(self) -> None:
+        owed = "\n".join(f"  {line}" for line in self._testbench.owed())
+        text = f"stuck: not finished after {self._seconds:.0f} s of wall clock; owed:\n{owed}"
+        self._testbench.crash = text
+        self._testbench.fill(self._summary)
+        self._summary.message = text
+        self._summary.result_class = ResultClass.FAILED
+        self._summary.write(self._run_dir)
+        print(text, file=sys.stderr, flush=True)
+        os._exit(1)
+
+
+async def _nothing() -> None:
+    """Wakes the pump."""
+
+
+@pyuvm.test()
+class SimulationTest(uvm_test):
+    """Runs the steps of one entry of the catalogue, and its UVM sequence if it has one."""
+
+    def build_phase(self) -> None:
+        environment = os.environ
+        self.run_dir = Path(environment["VIRTIOFS_RUN_DIR"])
+        self.summary = Summary(
+            test=environment["VIRTIOFS_TEST"],
+            seed=int(environment["VIRTIOFS_SEED"]),
+            rerun=environment["VIRTIOFS_RERUN"],
+            dut=environment["VIRTIOFS_DUT"],
+            profile=Path(environment["VIRTIOFS_PROFILE"]).name,
+        )
+        top = cocotb.top
+        assert isinstance(top, HierarchyObject)
+        self.host = RtlHost(top, self.summary.seed, self.run_dir)
+        self.testbench = Testbench(
+            self.host,
+            self.host.engine,
+            catalogue.find(self.summary.test),
+            self.summary.seed,
+            profile.load(Path(environment["VIRTIOFS_PROFILE"])),
+            attach=False,
+        )
+        self.testbench.on_step = lambda name: self.logger.info(f"step {name}")
+        seconds = float(environment["VIRTIOFS_WATCHDOG_S"])
+        self.watchdog = Watchdog(seconds, self.testbench, self.summary, self.run_dir)
+        ConfigDB().set(None, "*", "TESTBENCH", self.testbench)
+        self.env = VirtioFsEnv("env", self)
+
+    async def run_phase(self) -> None:
+        self.raise_objection()
+        started = time.monotonic()
+        self.watchdog.start()
+        try:
+            self.host.bridge.reset(RESET_CYCLES)
+            sequences = [SEQUENCES[name] for name in self.testbench.entry.sequences]
+            await self.host.run(self.testbench.run(), LIMIT_PS)
+            for sequence in sequences:
+                self.logger.info(f"sequence {sequence.__name__}")
+                await self._beside_pump(sequence(self.testbench).start(self.env.driver.sequencer))
+            if sequences:
+                await self.host.run(self.testbench.drain(), LIMIT_PS)
+        except (CheckFailed, SimulationFailure) as error:
+            self.testbench.crash = str(error)
+        except Exception as error:  # a crash in the testbench is reported like a failure, with its place
+            self.testbench.crash = f"{type(error).__name__}: {error}"
+            self.logger.error(traceback.format_exc())
+        finally:
+            self.watchdog.stop()
+            self.summary.wall_s = time.monotonic() - started
+            self.summary.cycles = self.host.bridge.cycles()
+        self.drop_objection()
+
+    async def _beside_pump(self, body: Coroutine[Any, Any, None]) -> None:
+        """Run a cocotb coroutine while the host's loop goes on; a failure of either ends both."""
+        stop = self.host.event()
+
+        async def until_stopped() -> None:
+            await stop.wait()
+
+        pump = cocotb.start_soon(self.host.run(until_stopped(), LIMIT_PS))
+        work = cocotb.start_soon(body)
+        await First(pump, work)
+        if pump.done():
+            work.cancel()
+            await pump
+        else:
+            stop.set()
+            self.host.begin(_nothing())
+            await pump
+            await work
+        self.testbench.raise_on_failure()
+
+    def extract_phase(self) -> None:
+        try:
+            self.testbench.finish()
+        except Exception as error:  # as above: the summary must say so
+            self.testbench.crash = self.testbench.crash or f"{type(error).__name__}: {error}"
+            self.logger.error(traceback.format_exc())
+
+    def report_phase(self) -> None:
+        self.testbench.fill(self.summary)
+        self.host.log.close()
+        self.summary.write(self.run_dir)
+        if not self.summary.passed:
+            first: FailureReport = self.summary.failures[0]
+            raise AssertionError(f"{first.source}: {first.text}")

@@ -1,0 +1,236 @@
+"""Everything around one endpoint, whatever the target: firmware, scoreboards, the run of a test's steps, its summary.
+
+No simulator is known here: the UVM environment wraps it for RTL, unit tests use it with the golden device.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+from virtiofs_model.engine import EnginePort
+from virtiofs_model.layouts.fuse import Opcode
+from virtiofs_model.ramfs import RamfsServer
+from virtiofs_tb.agents.firmware import FirmwareAgent, FuseServer
+from virtiofs_tb.catalogue import Entry
+from virtiofs_tb.driver.bringup import Mount
+from virtiofs_tb.host.base import HostBase
+from virtiofs_tb.host.log import DpuChannel, Kind, Record
+from virtiofs_tb.host.port import NotifyResult
+from virtiofs_tb.paths import ROOT
+from virtiofs_tb.profile import Profile
+from virtiofs_tb.report import FailureReport, ResultClass, StepReport, Summary
+from virtiofs_tb.scenario import Bench, Scenario
+from virtiofs_tb.scoreboards import ScoreboardSet
+from virtiofs_tb.seeds import stream
+
+SESSIONS = ROOT / "tests" / "data" / "sessions"
+QUIET_PS = 20_000_000  # so long without a packet after the last step, and nothing is under way any more
+DRAIN_LIMIT_PS = 2_000_000_000
+
+
+class CheckFailed(Exception):
+    """A scoreboard or the root port found a mismatch; the text is that of the first one."""
+
+
+@dataclass
+class StepSpeed:
+    """What one step did, and in how much wall-clock time."""
+
+    name: str
+    wall_s: float
+    requests: int
+    tlps: int
+
+
+@dataclass
+class Progress:
+    """Counters of a run."""
+
+    tlps: int = 0
+    interrupts: int = 0
+    notify: dict[str, int] = field(default_factory=lambda: {result.name.lower(): 0 for result in NotifyResult})
+    last_packet_ps: int = 0
+
+
+class Testbench:
+    """One test on one endpoint.
+
+    host: RtlHost or ModelHost; engine: where its firmware attaches. server: what the firmware answers with (default:
+    the golden file system, empty). attach: the scoreboards take the log's batches themselves; False where somebody
+    hands them on (the UVM environment).
+    """
+
+    __test__ = False  # not a pytest class
+
+    def __init__(
+        self,
+        host: HostBase,
+        engine: EnginePort,
+        entry: Entry,
+        seed: int,
+        profile: Profile,
+        server: FuseServer | None = None,
+        attach: bool = True,
+    ) -> None:
+        self.host = host
+        self.entry = entry
+        self.seed = seed
+        self.profile = profile
+        self.firmware = FirmwareAgent(engine, server or RamfsServer(), host.loop, stream(seed, "firmware"))
+        self.scoreboards = ScoreboardSet(profile)
+        self.scoreboards.require(*entry.must_check)
+        self.steps: list[StepReport] = []
+        self.speeds: list[StepSpeed] = []
+        self.progress = Progress()
+        self.crash: str = ""
+        self.mount: Mount | None = None  # of the UVM sequences, which share one
+        self.on_step: Callable[[str], None] = lambda name: None
+        self._failed = host.event()
+        self.scoreboards.on_failure = lambda failure: self._failed.set()
+        self._step_done = host.event()
+        self.bench = Bench(
+            seed, SESSIONS, profile=asdict(profile), firmware=self.firmware, faults=host.faults, options=entry.options
+        )
+        host.log.subscribe(self._count)
+        if attach:
+            host.log.subscribe(self.scoreboards.observe)
+
+    # ---- running ----
+
+    async def run(self) -> None:
+        """All steps in order, then the drain. Raises CheckFailed as soon as a check has failed."""
+        for scenario in self.entry.steps:
+            await self._run_step(scenario)
+        await self.drain()
+
+    async def _run_step(self, scenario: Scenario) -> None:
+        host = self.host
+        report = StepReport(scenario.name, "failed", host.now_ps(), host.now_ps())
+        self.steps.append(report)
+        reason = scenario.not_applicable(host.caps)
+        if reason is not None:
+            report.result, report.reason = "not applicable", reason
+            return
+        self.on_step(scenario.name)
+        host.note(f"step {scenario.name}")
+        started, requests, tlps = time.monotonic(), self.requests, self.progress.tlps
+        self._step_done.clear()
+
+        async def body() -> None:
+            try:
+                await scenario.function(host, self.bench)
+            finally:
+                self._step_done.set()
+
+        task = host.spawn(body())
+        watcher = host.spawn(self._watch())
+        await self._step_done.wait()
+        watcher.cancel()
+        report.end_ps = host.now_ps()
+        if not task.done():
+            task.cancel()
+        self.raise_on_failure()
+        await task.join()
+        report.result = "passed"
+        wall = time.monotonic() - started
+        self.speeds.append(StepSpeed(scenario.name, wall, self.requests - requests, self.progress.tlps - tlps))
+
+    async def _watch(self) -> None:
+        await self._failed.wait()
+        self._step_done.set()
+
+    async def drain(self) -> None:
+        """Let everything under way come to its end; what is still owed then is a failure (JUDGING.md, Debts)."""
+        end = self.host.now_ps() + DRAIN_LIMIT_PS
+        while self.host.now_ps() < end:
+            await self.host.sleep(QUIET_PS)
+            self.raise_on_failure()
+            quiet = self.host.now_ps() - self.progress.last_packet_ps >= QUIET_PS
+            if quiet and not self.firmware.open_requests:
+                return
+        raise CheckFailed(f"the endpoint is not quiet {DRAIN_LIMIT_PS // 1_000_000} us after the last step")
+
+    def raise_on_failure(self) -> None:
+        """Raises CheckFailed if anything was found so far."""
+        if self.scoreboards.failures:
+            raise CheckFailed(self.scoreboards.failures[0].text)
+        if self.host.violations:
+            raise CheckFailed(str(self.host.violations[0].text))
+
+    def finish(self) -> None:
+        """After run(), however it ended: deliver the rest of the log, let the scoreboards close their books."""
+        self.host.log.flush()
+        if not self.crash and not self.scoreboards.failures:
+            self.scoreboards.finish()
+
+    def _count(self, batch: list[Record]) -> None:
+        progress = self.progress
+        for record in batch:
+            kind = record.kind
+            if kind == Kind.TLP:
+                progress.tlps += 1
+                progress.last_packet_ps = record.t_ps
+            elif kind == Kind.INTERRUPT:
+                progress.interrupts += 1
+            elif kind == Kind.DPU_OPERATION and record.channel == DpuChannel.NOTIFY:
+                progress.notify[NotifyResult(record.status).name.lower()] += 1
+
+    def current_mount(self) -> Mount:
+        """Raises RuntimeError before a sequence has mounted the endpoint."""
+        if self.mount is None:
+            raise RuntimeError("nothing is mounted: a sequence must set Testbench.mount first")
+        return self.mount
+
+    # ---- reporting ----
+
+    @property
+    def requests(self) -> int:
+        return sum(self.firmware.requests_by_opcode.values())
+
+    def owed(self) -> list[str]:
+        """What is under way, for a person in front of a run that does not end."""
+        return [f"{self.firmware.open_requests} requests with the firmware", *self.host.owed()]
+
+    def fill(self, summary: Summary) -> None:
+        """Everything that this run knows of itself; the verdict too."""
+        summary.sim_time_ps = self.host.now_ps()
+        summary.steps = self.steps
+        summary.tlps = self.progress.tlps
+        summary.requests = self.requests
+        opcodes = sorted(self.firmware.requests_by_opcode.items())
+        summary.requests_by_opcode = {opcode_name(opcode): count for opcode, count in opcodes}
+        delivered = sum(count for name, count in self.bench.counts.items() if name.startswith("notification "))
+        summary.notifications = {**self.progress.notify, "delivered": delivered}
+        summary.scoreboards = self.scoreboards.details
+        summary.trace_hash = self.host.log.trace_hash()
+        summary.peak_rss_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        for failure in self.scoreboards.failures:
+            text = failure.text
+            if failure.expected or failure.seen:
+                text += f": expected {failure.expected}, seen {failure.seen}"
+            summary.failures.append(FailureReport(failure.board, failure.t_ps, text, failure.clause))
+        for violation in self.host.violations:
+            summary.failures.append(FailureReport("root port", violation.t_ps, violation.text))
+        if self.crash and not summary.failures:
+            summary.failures.append(FailureReport(self._where(), self.host.now_ps(), self.crash))
+        for speed in self.speeds:
+            if speed.name == "random_operations" and speed.wall_s > 0:
+                summary.window = {
+                    "seconds": speed.wall_s,
+                    "requests/s": speed.requests / speed.wall_s,
+                    "TLPs/s": speed.tlps / speed.wall_s,
+                }
+        summary.result_class = ResultClass.FAILED if summary.failures else ResultClass.PASSED
+
+    def _where(self) -> str:
+        return f"step {self.steps[-1].name}" if self.steps else "start"
+
+
+def opcode_name(opcode: int) -> str:
+    try:
+        return Opcode(opcode).name
+    except ValueError:
+        return f"opcode {opcode}"
