@@ -172,10 +172,13 @@ class PciFunction:
         await self.host.config_write(self.fn, offset, 2, command)
 
     async def set_payload(self, max_payload: int, max_read_request: int) -> None:
-        """Max_Payload_Size and Max_Read_Request_Size, bytes (powers of two from 128 to 4096)."""
+        """Max_Payload_Size and Max_Read_Request_Size, bytes (powers of two from 128 to 4096).
+
+        max_payload is cut to what the function supports; without a PCI Express capability nothing is set.
+        """
         express = self.capability(PciCapId.EXPRESS)
         if express is None:
-            raise DriverError("PCI Express capability", "absent", "present")
+            return
         supported = 128 << (PciExpressCap.from_buffer_copy(express.data).devcap & 7)
         size = min(max_payload, supported)
         value = (size.bit_length() - 8) << DEVCTL_MPS_SHIFT | (max_read_request.bit_length() - 8) << DEVCTL_MRRS_SHIFT

@@ -316,21 +316,26 @@ class SplitQueue:
 
     def _take(self, count: int, shuffled: bool) -> list[int]:
         """`count` free descriptors: random ones, or neighbours in ascending order where there are enough."""
+        free = self._free
         if shuffled:
-            self._rng.shuffle(self._free)
-            taken, self._free = self._free[:count], self._free[count:]
+            taken = []
+            for _ in range(count):
+                at = self._rng.randrange(len(free))
+                taken.append(free[at])
+                free[at] = free[-1]
+                free.pop()
             return taken
-        self._free.sort()
+        free.sort()
         start = 0
-        for at in range(1, len(self._free)):
-            if self._free[at] != self._free[at - 1] + 1:
+        for at in range(1, len(free)):
+            if free[at] != free[at - 1] + 1:
                 start = at
             if at - start + 1 >= count:
                 break
         else:
             start = 0
-        taken = self._free[start : start + count]
-        del self._free[start : start + count]
+        taken = free[start : start + count]
+        del free[start : start + count]
         return taken
 
     def _place(self, segments: Sequence[Segment], shape: ChainShape, stores: list[Store]) -> Token:
