@@ -6,6 +6,7 @@ import random
 from ctypes import sizeof
 
 import pytest
+
 from virtiofs_model import engine, tlp
 from virtiofs_model.layouts import pci, virtio
 from virtiofs_model.layouts.tlp import CompletionStatus, TlpKind

@@ -36,6 +36,8 @@ from virtiofs_model.virtqueue import Chain, Ring, Segment, slices
 
 EPOCHS = 16
 JOB_BLOCK = 4096
+OVERTAKEN_STEPS = 60
+"""How long a reply lingers so that a message can overtake it (a defect)."""
 
 
 @dataclass
@@ -286,6 +288,9 @@ class Mover:
                 self._core.log(ErrorCode.ENGINE_LENGTH, context.queue, len(data))
                 data = b""
         self._core.count(Counter.REPLIES if data else Counter.NO_REPLIES)
+        if self._core.defect is Defect.NOTIFY_OVERTAKES_REPLY:
+            for _ in range(OVERTAKEN_STEPS):
+                yield None
         length = len(data)
         if self._core.defect is Defect.USED_LENGTH_OF_BUFFER:
             length = context.chain.writable_bytes

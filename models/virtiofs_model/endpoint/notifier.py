@@ -148,8 +148,10 @@ class Notifier:
             elif buffer and fault is None and self._may_leave():
                 self._buffers.popleft()
                 data = self._take().data
-                yield from self._mover.scatter(slices(buffer.chain.writable, 0, len(data)), data)
-                yield from self._mover.used(buffer.queue, buffer.chain.head, len(data))
+                pieces = slices(buffer.chain.writable, 0, len(data))
+                yield from self._mover.scatter(pieces, data)
+                written = sum(piece.length for piece in pieces)
+                yield from self._mover.used(buffer.queue, buffer.chain.head, written)
                 self._core.count(Counter.NOTIFY_DELIVERED)
                 self.release(buffer)
             else:
