@@ -1,5 +1,5 @@
 // Mover jobs from the host to storage: reads of at most 512 bytes run ahead, the next job's too; what comes back is
-// written to storage at any byte address. A job ends when its last word is with the storage port.
+// written to storage at any byte address. A job ends when its last word is with the storage.
 module bulk_gather
     import endpoint_pkg::*;
     import pipeline_pkg::*;
@@ -29,6 +29,7 @@ module bulk_gather
     output logic [31:0]         write_addr,
     output logic [DATA_W-1:0]   write_data,
     output logic [DATA_W/8-1:0] write_strb,
+    input  logic                write_pending,  // a write is not with the storage yet
     output logic                job_valid,
     input  logic                job_ready,
     output job_end_t            job,
@@ -192,7 +193,7 @@ module bulk_gather
     assign write_addr = {job_reg.address[31:LANE_W], {LANE_W{1'b0}}};
     assign write_strb = ~({BEAT{1'b1}} << bytes) << offset;
 
-    assign job_valid = store_reg == DONE;
+    assign job_valid = store_reg == DONE && !write_pending;
     assign job.ctx = job_reg.ctx;
     assign job.result = user_reg[64] && !empty_reg ? JOB_BUS_ERROR : JOB_OK;
     assign error_valid = store_reg == LOG && user_reg[64];
@@ -223,7 +224,7 @@ module bulk_gather
                     if (ends) store_reg <= LOG;
                 end
                 LOG: if (error_ready || !user_reg[64]) store_reg <= DONE;
-                default: if (job_ready) begin
+                default: if (job_valid && job_ready) begin
                     if (!empty_reg) complete_reg <= 1'b0;
                     store_reg <= NEXT;
                 end

@@ -111,6 +111,7 @@ module data_mover
     logic [31:0]         write_addr;
     logic [DATA_W-1:0]   write_data;
     logic [DATA_W/8-1:0] write_strb;
+    logic                write_pending;
 
     bulk_gather #(.DATA_W(DATA_W)) bulk_gather (
         .clk, .flush,
@@ -119,7 +120,7 @@ module data_mover
         .range_valid(bulk_range_valid), .range_ready(bulk_range_ready), .range(bulk_range),
         .piece_valid(bulk_piece_valid), .piece_ready(bulk_piece_ready), .piece(bulk_piece),
         .req_valid, .req_ready, .req, .rsp,
-        .write_valid, .write_ready, .write_addr, .write_data, .write_strb,
+        .write_valid, .write_ready, .write_addr, .write_data, .write_strb, .write_pending,
         .job_valid(job_valid[0]), .job_ready(job_ready[0]), .job(job[0]),
         .error_valid, .error_ready, .error
     );
@@ -182,7 +183,7 @@ module data_mover
 
     storage_arbiter #(.DATA_W(DATA_W)) storage_arbiter (
         .clk, .rst, .flush,
-        .write_valid, .write_ready, .write_addr, .write_data, .write_strb,
+        .write_valid, .write_ready, .write_addr, .write_data, .write_strb, .write_pending,
         .read_valid, .read_ready, .read_addr,
         .word_valid(stored_valid), .word_ready(stored_ready), .word(stored),
         .storage

@@ -132,7 +132,7 @@ module notification_engine
         count = '0;
         count[COUNT_NOTIFY_DELIVERED] = send;
         count[COUNT_NOTIFY_CHAINS_RETURNED] = state_reg == RETURN && out_ready;
-        count[COUNT_NOTIFY_EMPTIED] = drop || to_count_reg != 0;
+        count[COUNT_NOTIFY_EMPTIED] = drop || (to_count_reg != 0 && !flush);
     end
 
     always_ff @(posedge clk) begin

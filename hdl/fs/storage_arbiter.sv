@@ -11,6 +11,7 @@ module storage_arbiter #(
     input  logic [31:0]         write_addr,
     input  logic [DATA_W-1:0]   write_data,
     input  logic [DATA_W/8-1:0] write_strb,
+    output logic                write_pending,
     input  logic                read_valid,
     output logic                read_ready,
     input  logic [31:0]         read_addr,
@@ -35,6 +36,7 @@ module storage_arbiter #(
     assign can_read = read_valid && claimed_reg != COUNT_W'(DEPTH);
     assign write_ready = room && !(can_read && turn_reg);
     assign read_ready = room && claimed_reg != COUNT_W'(DEPTH) && !(write_valid && !turn_reg);
+    assign write_pending = storage.valid && storage.write;
     assign word_taken = word_valid && word_ready;
     assign void_word = void_reg != 0;
 
