@@ -28,7 +28,8 @@ class Bench:
 
     profile: the endpoint's profile as read from TOML. faults: None where the target cannot make completions fail.
     firmware: the DPU's FUSE server agent, None where the endpoint brings its own. counts: what the scenario did, by
-    name ("request LOOKUP", "notification INVAL_INODE"), for the summary.
+    name ("request LOOKUP", "notification INVAL_INODE"), for the summary. attached: the driver that drove the device
+    last; the next scenario on the same bench resets the device through it before it starts.
     """
 
     seed: int
@@ -38,6 +39,7 @@ class Bench:
     faults: FaultPlan | None = None
     counts: Counter[str] = field(default_factory=Counter)
     options: dict[str, int] = field(default_factory=dict)
+    attached: Any = None
 
     def rng(self, path: str, index: int = 0) -> random.Random:
         """The random stream of item `index` of one generator."""

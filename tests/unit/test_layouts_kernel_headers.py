@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from virtiofs_model.layouts import fuse, fuse_constants, pci, virtio
 
 HEADERS = ("virtio_pci.h", "virtio_ring.h", "virtio_fs.h", "virtio_config.h", "virtio_ids.h", "pci_regs.h", "fuse.h")

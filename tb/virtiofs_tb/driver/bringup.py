@@ -35,7 +35,10 @@ class Mount:
 
 async def discover(host: HostPort, tb: Bench) -> VirtioFsDevice:
     """Enumerate the function: identity, BARs, capabilities; payload sizes of the bench's options."""
+    if tb.attached is not None:
+        await tb.attached.reset()  # ends the tasks and gives back the memory of the scenario before
     device = VirtioFsDevice(host, tb.rng("driver/rings"))
+    tb.attached = device
     await device.pci.enumerate()
     await device.pci.set_payload(tb.option("mps", 256), tb.option("mrrs", 512))
     return device

@@ -30,8 +30,9 @@ KNOWN_FEATURES = Feature.VERSION_1.mask | Feature.INDIRECT_DESC.mask | Feature.F
 """What this driver implements. Anything else that is offered is ignored (FEAT-R04)."""
 
 RESET_TIMEOUT_PS = 5_000_000_000
-POLL_PS = 100_000
-"""Time between two reads of a register that is awaited."""
+FIRST_POLL_PS = 100_000
+LAST_POLL_PS = 6_400_000
+"""Time between two reads of device_status while a reset is awaited: doubles from the first to the last."""
 
 
 class Vectors(Enum):
@@ -124,10 +125,12 @@ class VirtioFsDevice:
         """Write 0 and wait until it reads 0 (PCI-COMMON-R05); gives back the rings of all queues."""
         await self.common.write("device_status", 0)
         end = self.host.now_ps() + RESET_TIMEOUT_PS
+        pause = FIRST_POLL_PS
         while (seen := await self.common.read("device_status")) != 0:
             if self.host.now_ps() >= end:
                 raise DriverTimeout("device_status after reset", seen, 0, "PCI-COMMON-D08")
-            await self.host.sleep(POLL_PS)
+            await self.host.sleep(pause)
+            pause = min(2 * pause, LAST_POLL_PS)
         for queue in self.queues.values():
             await queue.release()
         self.queues.clear()

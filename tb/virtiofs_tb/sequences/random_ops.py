@@ -155,6 +155,15 @@ class RandomRunner:
         for task in tasks:
             await task.join()
 
+    async def finish(self) -> None:
+        """Close and remove the workers' files, so that the file system is as it was before."""
+        for number, file in self._files.items():
+            rng, queue = random.Random(number), self.device.request_queue(number)
+            await self._call(rng, queue, Opcode.RELEASE, file.nodeid, bytes(fuse.FuseReleaseIn(file.fh, 0, 0, 0)))
+            await self._call(rng, queue, Opcode.UNLINK, FUSE_ROOT_ID, file.name + b"\0")
+            await self._call(rng, self.device.hiprio, Opcode.FORGET, file.nodeid, bytes(fuse.FuseForgetIn(1)))
+        self._files.clear()
+
     async def _work(self, items: Iterable[RandomItem], stop: Callable[[], bool]) -> None:
         for item in items:
             if stop():
@@ -216,7 +225,11 @@ class RandomRunner:
         reply = await self.client.call(Opcode.CREATE, FUSE_ROOT_ID, body, self.device.request_queue(number))
         check(f"error of CREATE {name!r}", reply.error, 0, "FS-REQ-DI1")
         opened = fuse.FuseOpenOut.from_buffer_copy(reply.payload, OPERATIONS[Opcode.CREATE].reply_ids[1].offset - 16)
-        return _File(name, reply.parse(fuse.FuseEntryOut).nodeid, opened.fh)
+        file = _File(name, reply.parse(fuse.FuseEntryOut).nodeid, opened.fh)
+        empty = fuse.FuseSetattrIn(valid=Fattr.SIZE, size=0)  # an earlier session may have left the name behind
+        reply = await self.client.call(Opcode.SETATTR, file.nodeid, bytes(empty), self.device.request_queue(number))
+        check(f"error of SETATTR {name!r}", reply.error, 0, "FS-REQ-DI1")
+        return file
 
     async def _write(self, file: _File, item: RandomItem, rng: random.Random, queue: SplitQueue) -> None:
         data = rng.randbytes(min(item.size, self.max_write))

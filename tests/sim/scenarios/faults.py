@@ -89,3 +89,5 @@ async def payload_faults_give_eio(host: HostPort, tb: Bench) -> None:
         check("NEEDS_RESET", bool(status & DeviceStatus.DEVICE_NEEDS_RESET), False, "STATUS-D03")
         reply = await ready.client.request(message)
         check("WRITE error without a fault", reply.error, 0, "FS-REQ-DI1")
+    reply = await ready.client.call(Opcode.UNLINK, FUSE_ROOT_ID, b"faulty\0")
+    check("UNLINK error", reply.error, 0, "FS-REQ-DI1")

@@ -52,6 +52,7 @@ async def random_operations(host: HostPort, tb: Bench) -> None:
     notifier = host.spawn(notify())
     items = generate(tb.seed, count, tb.option("workers", WORKERS))
     await runner.run(items, lambda: bool(end_ps) and host.now_ps() - begin > end_ps)
+    await runner.finish()
     running = False
     await notifier.join()
     check("items performed", runner.performed > 0, True)
