@@ -553,3 +553,15 @@ def test_a_wrong_profile_says_what_is_wrong(tmp_path: Path, text: str, message: 
     path.write_text(text)
     with pytest.raises(ProfileError, match=message.replace("[", "\\[")):
         load(path)
+
+
+def test_the_reset_pin_starts_all_over() -> None:
+    trace = served(started())
+    trace.other(Kind.RESET, 0)
+    trace.config = Trace().config
+    trace.registers = Trace().registers
+    trace.enumerate()
+    trace.start({1: NOTIFY_RINGS, 2: RINGS})
+    served(trace)
+    assert trace.finish() == []
+    assert trace.boards.details["fuse"]["request"] == 2

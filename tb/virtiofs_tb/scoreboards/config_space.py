@@ -28,6 +28,7 @@ from virtiofs_tb.scoreboards.events import (
     ConfigRequest,
     DmaData,
     DpuAccess,
+    PinReset,
     QueueFault,
     RegisterRead,
     RegisterRequest,
@@ -54,11 +55,16 @@ class ConfigSpaceScoreboard(Scoreboard):
 
     def __init__(self, profile: Profile, observer: Observer) -> None:
         super().__init__(profile, observer)
+        self._free = self._free_bits()
+        self._power_on()
+
+    def _power_on(self) -> None:
+        """Golden models as after the reset pin, and nothing expected."""
+        profile = self.profile
         self._straps = DeviceStraps(literal=profile.choices.literal_numbering)
         self._registers = VirtioRegisters(profile.msix_vectors, straps=self._straps)
         self._config = ConfigSpace(profile.msix_vectors, self._straps.device_config_length())
         self._config.window_read = self._window_read
-        self._free = self._free_bits()
         self._pending: dict[int, int] = {}  # expected value of a configuration read, by the seq of its request
         self._expected: dict[int, bytes] = {}  # the same of a register read
         self._walked: list[tuple[int, int, bytes]] = []
@@ -106,6 +112,9 @@ class ConfigSpaceScoreboard(Scoreboard):
             self._tag[address - STRAP_TAG : address - STRAP_TAG + 4] = value.to_bytes(4, "little")
             straps.tag = bytes(self._tag)
         self._config.set_device_config_length(straps.device_config_length())
+
+    def on_pin_reset(self, event: PinReset) -> None:
+        self._power_on()
 
     def on_reset_done(self, event: ResetDone) -> None:
         self._registers.finish_reset()

@@ -178,6 +178,14 @@ class ResetDone:
 
 
 @dataclass(slots=True)
+class PinReset:
+    """The endpoint's reset pin was let go: straps and configuration space are what they were at power-on."""
+
+    t_ps: int
+    seq: int
+
+
+@dataclass(slots=True)
 class QueueEnabled:
     """queue_enable was written 1."""
 

@@ -21,6 +21,7 @@ from virtiofs_tb.scoreboards.base import Scoreboard
 from virtiofs_tb.scoreboards.events import (
     ConfigAccess,
     Interrupt,
+    PinReset,
     QueueEnabled,
     RegisterRead,
     RegisterWrite,
@@ -75,7 +76,6 @@ class InterruptScoreboard(Scoreboard):
         self._isr_due = False
         self._function_masked_seq = -1
         self._function_settled = False
-        self._blocked_since = 0
 
     # ---- helpers ----
 
@@ -390,6 +390,11 @@ class InterruptScoreboard(Scoreboard):
         self._resetting = True
         self._config_owed = self._config_sent = self._config_cause_seq = 0
         self._isr_due = False
+
+    def on_pin_reset(self, event: PinReset) -> None:
+        self._vectors.clear()
+        self._function_masked_seq = -1
+        self._function_settled = False
 
     def on_tick(self, event: Tick) -> None:
         if self._limit and event.t_ps >= self._next_tick:

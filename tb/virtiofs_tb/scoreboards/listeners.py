@@ -24,6 +24,7 @@ from virtiofs_tb.scoreboards.events import (
     IndexRead,
     Interrupt,
     MailboxNotify,
+    PinReset,
     QueueEnabled,
     QueueFault,
     RegisterRead,
@@ -57,6 +58,7 @@ class Listeners:
         self.on_interrupt: list[Callable[[Interrupt], None]] = []
         self.on_reset_begin: list[Callable[[ResetBegin], None]] = []
         self.on_reset_done: list[Callable[[ResetDone], None]] = []
+        self.on_pin_reset: list[Callable[[PinReset], None]] = []
         self.on_queue_enabled: list[Callable[[QueueEnabled], None]] = []
         self.on_index_read: list[Callable[[IndexRead], None]] = []
         self.on_chain_ready: list[Callable[[ChainReady], None]] = []

@@ -23,6 +23,7 @@ from virtiofs_tb.scoreboards.events import (
     EngineRequestSeen,
     Interrupt,
     MailboxNotify,
+    PinReset,
     QueueEnabled,
     RegisterRead,
     RegisterRequest,
@@ -349,6 +350,19 @@ class Observer:
         self.virtio.reset()
         self.rings.clear()
 
+    def _pin_reset(self, t_ps: int, seq: int) -> None:
+        """Everything is as at power-on; what was under way on the link is forgotten by both sides."""
+        self._reset_done(t_ps, seq)
+        self.pci = PciView()
+        self.virtio = VirtioView()
+        self.reads.clear()
+        self.requests.clear()
+        self.config_requests.clear()
+        self._gathered.clear()
+        event = PinReset(t_ps, seq)
+        for listener in self.listeners.on_pin_reset:
+            listener(event)
+
     # ---- completions of the endpoint ----
 
     def _cc(self, record: Record) -> None:
@@ -480,6 +494,8 @@ class Observer:
                 storage = StorageAccess(t_ps, seq, channel == ENGINE_STORAGE_WRITE, record.address, record.payload)
                 for on_storage in listeners.on_storage:
                     on_storage(storage)
+        elif kind == Kind.RESET:
+            self._pin_reset(t_ps, seq)
         elif kind == Kind.DPU_OPERATION:
             if channel == 2:
                 message = MailboxNotify(t_ps, seq, record.payload, record.status)

@@ -23,6 +23,8 @@ from virtiofs_model.layouts.virtio import VIRTIO_MSI_NO_VECTOR, CfgType, DeviceS
 _CAP = Struct("<BBBBBB2xII")
 _U32 = Struct("<I")
 
+DRIVER_OK = int(DeviceStatus.DRIVER_OK)
+
 COMMAND = 0x04
 BAR0 = 0x10
 CAP_POINTER = 0x34
@@ -334,7 +336,7 @@ class VirtioView:
     @property
     def driver_ok(self) -> bool:
         """Whether the driver has set DRIVER_OK since the last reset."""
-        return bool(self.status & DeviceStatus.DRIVER_OK)
+        return bool(self.status & DRIVER_OK)
 
     def written(self, at: int, data: bytes) -> list[int]:
         """Bytes written to the structure; returns the queues that were enabled by them. Status is not handled here."""
