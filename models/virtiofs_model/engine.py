@@ -1,7 +1,7 @@
 """fuse_engine_if: messages between the endpoint and whatever answers FUSE, and the port that carries them.
 
 Each message has a 128-bit `user` word; the layout is that of the structs in hdl/pkg/endpoint_pkg.sv (the first field
-of a packed struct is its most significant one). docs: the semantics of the fields stand with each class.
+of a packed struct is its most significant one).
 """
 
 from __future__ import annotations

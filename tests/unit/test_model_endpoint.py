@@ -9,7 +9,7 @@ import pytest
 from tests.unit.tiny_host import BAR, DEVICE, TinyHost, message
 from virtiofs_model.config_space import BAR0
 from virtiofs_model.endpoint import Channel, StrapError
-from virtiofs_model.engine import EngineReply, MoverDone, MoverJob, ReplyKind
+from virtiofs_model.engine import EngineNotify, EngineReply, MoverDone, MoverJob, NotifyClass, ReplyKind
 from virtiofs_model.errors import ErrorCode
 from virtiofs_model.layouts.tlp import CompletionStatus, TlpKind
 from virtiofs_model.layouts.virtio import DeviceStatus, Feature
@@ -294,7 +294,7 @@ def test_notification_waits_for_init_and_for_earlier_replies() -> None:
     assert host.used(1) == []
     host.init_session()
     host.run()
-    assert host.used(1) == []  # emptied by INIT
+    assert host.used(1) == [(0, 50)], "the message was held for the reply of the first INIT"
     host.add(2, [host.fuse(GETATTR)], [16 + 1000])
     host.run()
     host.reply(host.requests.pop()[0], bytes(1000))
@@ -361,3 +361,29 @@ def test_lost_completion_times_out() -> None:
     host.run()
     codes = [e.code for e in host.endpoint.dpu.error_log()]
     assert codes == [ErrorCode.CPL_TIMEOUT, ErrorCode.UNEXPECTED_CPL, ErrorCode.RING_READ]
+
+
+def test_new_init_empties_the_store() -> None:
+    host = started()
+    assert host.endpoint.dpu.notify(message(50)) is NotifyAnswer.HELD
+    host.init_session()
+    host.add(1, [], [4136])
+    host.run()
+    assert host.used(1) == []
+    assert host.endpoint.dpu.counters()["notify_emptied"] == 1
+
+
+def test_notifications_of_the_engine_follow_the_policy() -> None:
+    big = [message(4000, code) for code in range(1, 6)]
+    for policy, lost in ((0, 0), (1, 1), (2, 2)):
+        host = TinyHost()
+        host.endpoint.dpu.strap(notify_policy=policy)
+        host.start()
+        host.init_session()
+        for data in (*big, big[0]):
+            host.endpoint.engine.notify(EngineNotify(NotifyClass.INVALIDATION, host.epochs[-1], len(data)), data)
+        buffers = [host.add(1, [], [4136])[0] for _ in range(6)]
+        host.run()
+        expected = {0: [*big, big[0]], 1: big[:4], 2: big[:4]}[policy]
+        assert [host.peek(b, 16) for b in buffers[: len(host.used(1))]] == [data[:16] for data in expected]
+        assert host.endpoint.dpu.counters()["notify_refused"] == lost

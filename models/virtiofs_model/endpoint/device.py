@@ -83,11 +83,6 @@ class ModelEndpoint:
 
     def _reset(self) -> None:
         """QUIESCE: no packet begins any more, whatever was being done ends between two packets."""
-        if self._core.registers.status == 0:
-            # Nothing was begun since the last reset. The old value is 0 too: a driver that reads it goes on at once.
-            self._interrupts.reset()
-            self._core.registers.finish_reset()
-            return
         self._core.scheduler.kill(SERVICE)
         self._core.scheduler.spawn(self._finish_reset(), FRONT)
 
