@@ -12,7 +12,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -110,15 +109,3 @@ def load_scenarios(folder: Path) -> dict[str, Scenario]:
         sys.modules[module] = loaded
         spec.loader.exec_module(loaded)
     return dict(sorted(_REGISTRY.items()))
-
-
-class UnknownScenario(Exception):
-    """No scenario has this name; the message names the nearest ones."""
-
-
-def find_scenario(name: str, scenarios: dict[str, Scenario]) -> Scenario:
-    """The scenario called `name`. Raises UnknownScenario with the nearest names."""
-    if name in scenarios:
-        return scenarios[name]
-    near = get_close_matches(name, scenarios, n=3, cutoff=0.3) or sorted(scenarios)[:3]
-    raise UnknownScenario(f"no scenario {name!r}; nearest: {', '.join(near)}")

@@ -12,7 +12,7 @@ from virtiofs_tb.driver.bringup import discover, start
 from virtiofs_tb.driver.fuse_client import Reply
 from virtiofs_tb.driver.session import Replay, SessionRecord, load_session
 from virtiofs_tb.host.model_host import ModelHost
-from virtiofs_tb.scenario import Bench, UnknownScenario, find_scenario, load_scenarios
+from virtiofs_tb.scenario import Bench, load_scenarios
 from virtiofs_tb.seeds import stream
 
 ROOT = Path(__file__).parents[2]
@@ -75,8 +75,3 @@ def test_the_driver_holds_what_the_firmware_answered() -> None:
 
     host.run(main(), LIMIT_PS)
     assert held == answered and len(held) == 148
-
-
-def test_a_wrong_name_gets_the_nearest() -> None:
-    with pytest.raises(UnknownScenario, match="session_browse"):
-        find_scenario("sesion_browse", SCENARIOS)
