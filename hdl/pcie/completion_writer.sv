@@ -68,10 +68,10 @@ module completion_writer #(
     logic        refused;
     logic        fits;
     logic        accepted;
-    logic [9:0]  position;        // in the slot, of the first byte returned
+    logic [8:0]  position;        // in the slot, of the first byte returned
     logic [12:0] span;            // bytes returned, if all of them belonged to the request
     always_comb begin
-        position = look.finish - look.left;
+        position = 9'(look.finish - look.left);
         span = {cpl.length == 0, cpl.length, 2'b0} - 13'(position[1:0]);
         known = (cpl.fmt_type == TLP_CPL || cpl.fmt_type == TLP_CPLD) && cpl.requester_id == requester_id
             && cpl.tag < 8'(SLOTS) && (look.active || look.zombie);
@@ -135,11 +135,11 @@ module completion_writer #(
     always_comb begin
         for (int unsigned b = 0; b < BANKS; b++) begin
             logic [BANK_W-1:0] lane;      // of the beat, that goes to this bank
-            logic [6:0] target;
+            logic [6-BANK_W:0] word;      // of the slot
             lane = BANK_W'(b) - packet.dword[BANK_W-1:0];
-            target = packet.dword + 7'(lane);
+            word = (7 - BANK_W)'((packet.dword + 7'(lane)) >> BANK_W);
             write[b] = valid_reg && packet.store && 8'(lane) < packet.dwords;
-            write_addr[b] = ADDR_W'({packet.change.tag, target[6:BANK_W]});
+            write_addr[b] = ADDR_W'({packet.change.tag, word});
         end
     end
 endmodule

@@ -83,7 +83,7 @@ module dma_read #(
     logic [63:0] unexpected_info;
     read_tags #(.SLOTS(SLOTS), .TIMEOUT_CYCLES(TIMEOUT_CYCLES)) tags (
         .clk, .rst, .clear(reset.clear), .free, .done, .bad, .idle,
-        .take, .take_tag, .take_sub, .sent, .sent_tag(rq_tag), .release_slot, .release_tag,
+        .take, .take_tag, .take_addr(take_sub.addr), .take_bytes(take_sub.bytes), .sent, .sent_tag(rq_tag), .release_slot, .release_tag,
         .look_tag, .look, .update_valid, .update,
         .timeout_enable(!unexpected), .timeout, .timeout_addr
     );

@@ -95,9 +95,7 @@ module mwr_builder #(
             first_reg <= 1'b0;
             packet_reg.bytes <= packet_reg.bytes - 10'(bytes);
         end
-        if (rst) begin
-            active_reg <= 1'b0;
-        end
+        if (rst) active_reg <= 1'b0;
     end
 
     // ---- bytes that are not written are 0 ----

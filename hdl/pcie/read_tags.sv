@@ -19,7 +19,8 @@ module read_tags #(
 
     input  logic                 take,
     input  dma_pkg::tag_t        take_tag,
-    input  dma_pkg::sub_read_t   take_sub,
+    input  logic [63:0]          take_addr,
+    input  logic [9:0]           take_bytes,
     input  logic                 sent,
     input  dma_pkg::tag_t        sent_tag,
     input  logic                 release_slot,
@@ -80,8 +81,8 @@ module read_tags #(
 
     always_ff @(posedge clk) begin
         if (take) begin
-            finish_mem[take_tag[TAG_W-1:0]] <= {1'b0, take_sub.addr[8:0]} + take_sub.bytes;
-            addr_mem[take_tag[TAG_W-1:0]] <= take_sub.addr;
+            finish_mem[take_tag[TAG_W-1:0]] <= {1'b0, take_addr[8:0]} + take_bytes;
+            addr_mem[take_tag[TAG_W-1:0]] <= take_addr;
         end
         if (sent) stamp_mem[sent_tag[TAG_W-1:0]] <= clock_reg[STAMP_W+3:4];
     end
@@ -91,7 +92,7 @@ module read_tags #(
             taken_reg[take_tag[TAG_W-1:0]] <= 1'b1;
             done[take_tag[TAG_W-1:0]] <= 1'b0;
             bad[take_tag[TAG_W-1:0]] <= 1'b0;
-            left_reg[take_tag[TAG_W-1:0]] <= take_sub.bytes;
+            left_reg[take_tag[TAG_W-1:0]] <= take_bytes;
         end
         if (release_slot) begin
             taken_reg[release_tag[TAG_W-1:0]] <= 1'b0;

@@ -3,6 +3,9 @@
 // Specification": memory requests, completions, byte enables.
 package tlp_pkg;
 
+    // A package's constants are not all used in each design.
+    // verilator lint_off UNUSEDPARAM
+
     // Fmt and Type, byte 0 of a header.
     localparam logic [7:0] TLP_MRD_3DW = 8'h00;
     localparam logic [7:0] TLP_MRD_4DW = 8'h20;
@@ -16,6 +19,7 @@ package tlp_pkg;
     localparam logic [2:0] CPL_UR = 3'b001;
     localparam logic [2:0] CPL_CRS = 3'b010;
     localparam logic [2:0] CPL_CA = 3'b100;
+    // verilator lint_on UNUSEDPARAM
 
     typedef struct packed {
         logic        write;
@@ -78,9 +82,7 @@ package tlp_pkg;
 
     // Dwords touched by `bytes` bytes that start `offset` bytes into a dword.
     function automatic logic [9:0] dword_count(input logic [1:0] offset, input logic [9:0] bytes);
-        logic [10:0] sum;
-        sum = {1'b0, bytes} + {9'b0, offset} + 11'd3;
-        return {1'b0, sum[10:2]};
+        return 10'(({1'b0, bytes} + {9'b0, offset} + 11'd3) >> 2);
     endfunction
 
     function automatic logic [3:0] enables_from(input logic [1:0] offset);
