@@ -204,6 +204,16 @@ class IndexRead:
 
 
 @dataclass(slots=True)
+class ChainTaken:
+    """The head of a chain was asked for. passed: the chain before it in the available ring was not yet."""
+
+    t_ps: int
+    seq: int
+    chain: Chain
+    passed: bool
+
+
+@dataclass(slots=True)
 class ChainReady:
     """The last descriptor of a chain was delivered to the endpoint."""
 

@@ -20,6 +20,7 @@ from virtiofs_tb.profile import Profile
 from virtiofs_tb.scoreboards.base import Scoreboard
 from virtiofs_tb.scoreboards.events import (
     ConfigAccess,
+    ConfigRequest,
     Interrupt,
     PinReset,
     QueueEnabled,
@@ -358,18 +359,21 @@ class InterruptScoreboard(Scoreboard):
             if queue.owed is not None:
                 queue.owed = (t_ps, queue.owed[1])
 
-    def on_config_access(self, event: ConfigAccess) -> None:
-        """MSI-X enable, function mask and bus master enable."""
-        pci = self.observer.pci
-        if not event.request.write:
-            return
-        blocked = pci.msix_masked or not pci.may_master or not pci.may_msix
-        if blocked and self._function_masked_seq < 0:
-            self._function_masked_seq, self._function_settled = event.seq, True
-        elif not blocked and self._function_masked_seq >= 0:
+    def on_config_request(self, event: ConfigRequest) -> None:
+        """A write that lifts a mask (function mask, MSI-X enable, bus master enable) may act before its completion."""
+        if event.write and self._function_masked_seq >= 0 and not self._blocked():
             self._function_masked_seq = -1
             for state in self._vectors.values():
                 self._unblocked(state, event.t_ps)
+
+    def on_config_access(self, event: ConfigAccess) -> None:
+        """A write that masks holds from its completion on."""
+        if event.request.write and self._function_masked_seq < 0 and self._blocked():
+            self._function_masked_seq, self._function_settled = event.seq, True
+
+    def _blocked(self) -> bool:
+        pci = self.observer.pci
+        return pci.msix_masked or not pci.may_master or not pci.may_msix
 
     def _remapped(self, index: int) -> None:
         """A queue got another vector: what was owed on the old one may be sent there or is forgotten."""

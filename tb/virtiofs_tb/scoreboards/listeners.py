@@ -7,6 +7,7 @@ from typing import Any
 
 from virtiofs_tb.scoreboards.events import (
     ChainReady,
+    ChainTaken,
     ChainUsed,
     ConfigAccess,
     ConfigRequest,
@@ -62,6 +63,7 @@ class Listeners:
         self.on_queue_enabled: list[Callable[[QueueEnabled], None]] = []
         self.on_index_read: list[Callable[[IndexRead], None]] = []
         self.on_chain_ready: list[Callable[[ChainReady], None]] = []
+        self.on_chain_taken: list[Callable[[ChainTaken], None]] = []
         self.on_chain_used: list[Callable[[ChainUsed], None]] = []
         self.on_used_index: list[Callable[[UsedIndex], None]] = []
         self.on_suppression_read: list[Callable[[SuppressionRead], None]] = []

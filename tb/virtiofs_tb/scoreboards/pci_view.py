@@ -105,6 +105,7 @@ class PciView:
             self.may_memory |= bool(new & PciCommand.MEMORY)
         elif self.msix and offset == self.msix:
             self.may_msix |= bool(new >> 16 & MSIX_CONTROL_ENABLE)
+            self.msix_masked &= bool(new >> 16 & MSIX_CONTROL_MASK)
         elif self.express and offset == self.express + 8:
             self.max_payload = max(self.max_payload, 128 << (new >> DEVCTL_MPS_SHIFT & 7))
             self.max_read = max(self.max_read, 128 << (new >> DEVCTL_MRRS_SHIFT & 7))

@@ -21,9 +21,9 @@ class Chain:
     """An exposed chain.
 
     position: its place in available order; readable, writable: bytes of its parts so far; walked: to the end;
-    provisional: what of it was only seen by a read issued too early ('' nothing); head_issue: when the read of the
-    head descriptor was issued. For the FUSE scoreboard: request, what it made of the chain; answered, the engine has
-    replied; job_end, how far mover jobs write into the writable part.
+    provisional: what of it was only seen by a read issued too early ('' nothing); head_issue: when the first read that
+    begins at the head was issued (0: not yet). For the FUSE scoreboard: request, what it made of the chain; answered,
+    the engine has replied; job_end, how far mover jobs write into the writable part.
     """
 
     __slots__ = (
@@ -89,7 +89,7 @@ class Queue:
         "early",
         "enabled_seq",
         "enabled_t",
-        "fetched",
+
         "index",
         "indirect_allowed",
         "notification",
@@ -126,7 +126,6 @@ class Queue:
         self.partial: dict[int, ByteStore] = {}
         self.waiting: dict[int, list[Chain]] = {}
         self.open: dict[int, Chain] = {}  # by position
-        self.fetched: dict[int, int] = {}  # when the head of a chain was asked for, by position
         self.by_head: dict[int, list[Chain]] = {}
         self.used_entries: dict[int, tuple[int, int, int]] = {}
         self.used_bytes: dict[int, ByteStore] = {}

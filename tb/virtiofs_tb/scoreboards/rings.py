@@ -16,6 +16,7 @@ from struct import Struct
 from virtiofs_model.layouts.virtio import DescFlags
 from virtiofs_tb.scoreboards.events import (
     ChainReady,
+    ChainTaken,
     ChainUsed,
     DmaData,
     DmaRead,
@@ -153,12 +154,28 @@ class RingTracker:
     # ---- reads ----
 
     def read_issued(self, read: DmaRead) -> None:
-        """Note which queue's available index a read asks for."""
+        """Note which queue's available index or which chain's head a read asks for."""
         for region in read.regions:
-            if region.kind == AVAIL and read.start < region.start + 4 and region.start + 2 < read.end:
+            if region.kind == DESC:
+                for chain in region.queue.by_head.get(read.start - region.start >> 4, ()):
+                    if not chain.head_issue and not (read.start - region.start) & 15:
+                        self._head_read(chain, read)
+            elif region.kind == AVAIL and read.start < region.start + 4 and region.start + 2 < read.end:
                 event = IndexRead(read.t_ps, read.seq, region.queue)
                 for listener in self._listeners.on_index_read:
                     listener(event)
+
+    def _head_read(self, chain: Chain, read: DmaRead) -> None:
+        """The first read that begins at the head of a chain: the endpoint takes this chain up now."""
+        chain.head_issue = read.seq
+        queue = chain.queue
+        before = queue.open.get(chain.position - 1)
+        passed = before is not None and not before.head_issue
+        waiting = queue.slots.get((chain.position - 1) % queue.size)
+        passed |= waiting is not None and waiting.position == chain.position - 1
+        event = ChainTaken(read.t_ps, read.seq, chain, passed)
+        for listener in self._listeners.on_chain_taken:
+            listener(event)
 
     def data(self, event: DmaData) -> None:
         """Bytes (or an error) reached the endpoint."""
@@ -326,8 +343,6 @@ class RingTracker:
                     if chain not in waiting:
                         waiting.append(chain)
                     return
-                if not chain.steps:
-                    chain.head_issue = desc[0]
                 if desc[0] <= chain.pub_seq:
                     chain.provisional = chain.provisional or "descriptors"
                 _, address, length, flags, following = desc
@@ -350,8 +365,6 @@ class RingTracker:
             if not flags & NEXT:
                 chain.walked = True
                 chain.ready_t = t_ps
-                queue.fetched[chain.position] = chain.head_issue
-                queue.fetched.pop(chain.position - 2 * queue.size, None)
                 event = ChainReady(t_ps, seq, chain)
                 for listener in self._listeners.on_chain_ready:
                     listener(event)
