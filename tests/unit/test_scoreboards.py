@@ -565,3 +565,14 @@ def test_the_reset_pin_starts_all_over() -> None:
     served(trace)
     assert trace.finish() == []
     assert trace.boards.details["fuse"]["request"] == 2
+
+
+def test_a_broken_ring_that_nobody_tells() -> None:
+    trace = started()
+    trace.desc(RINGS, 3, READABLE, 16, INDIRECT | NEXT, 5)
+    trace.fetch(RINGS, 0, [3])
+    trace.common(0x14, 1)
+    assert trace.boards.failures == []
+    trace.wait(STRICT.timing.used_us + 1)
+    trace.common(0x14, 1)
+    assert [failure.clause for failure in trace.boards.failures] == ["STATUS-D03"]

@@ -6,7 +6,7 @@ wrong with what the endpoint made of them.
 
 from __future__ import annotations
 
-from virtiofs_model.layouts.virtio import Feature
+from virtiofs_model.layouts.virtio import DeviceStatus, Feature
 from virtiofs_tb.profile import Profile
 from virtiofs_tb.scoreboards.base import Scoreboard
 from virtiofs_tb.scoreboards.events import (
@@ -17,6 +17,7 @@ from virtiofs_tb.scoreboards.events import (
     IndexRead,
     QueueEnabled,
     QueueFault,
+    RegisterRead,
     ResetBegin,
     ResetDone,
     RingViolation,
@@ -25,6 +26,9 @@ from virtiofs_tb.scoreboards.events import (
 )
 from virtiofs_tb.scoreboards.observer import Observer
 from virtiofs_tb.scoreboards.ring_state import Chain, Queue
+
+STATUS_AT = 0x14
+NEEDS_RESET = int(DeviceStatus.DEVICE_NEEDS_RESET)
 
 
 class DescriptorScoreboard(Scoreboard):
@@ -119,6 +123,19 @@ class DescriptorScoreboard(Scoreboard):
         self.count("broken ring")
         self._faults[event.queue.index] = event
         self._kicks.clear()
+
+    def on_register_read(self, event: RegisterRead) -> None:
+        """A device that cannot go on says so (STATUS-D03)."""
+        if event.region != "common" or event.status or not event.at <= STATUS_AT < event.at + len(event.data):
+            return
+        limit = self.profile.timing.used_us * 1_000_000
+        for index, fault in list(self._faults.items()):
+            if limit and event.t_ps - fault.t_ps > limit and not event.data[STATUS_AT - event.at] & NEEDS_RESET:
+                del self._faults[index]
+                self.fail(
+                    event.t_ps, event.seq, f"device_status after queue {index} was found broken: {fault.text}",
+                    "STATUS-D03", "DEVICE_NEEDS_RESET", f"{event.data[STATUS_AT - event.at]:#04x}",
+                )  # fmt: skip
 
     def on_tick(self, event: Tick) -> None:
         limit = self.profile.timing.used_us * 1_000_000

@@ -124,6 +124,7 @@ class FuseScoreboard(Scoreboard):
         request = Request(chain, event.epoch)
         chain.request = request
         self._contexts[event.ctx] = request
+        self.observer.with_engine[event.ctx] = chain
 
     def _match(self, event: EngineRequestSeen) -> Chain | None:
         """The chain that a request was made from: the first one, in available order, whose bytes it is."""

@@ -146,7 +146,8 @@ class NotificationScoreboard(Scoreboard):
                 f"refused: {reason}", NotifyResult(result).name.lower(),
             )  # fmt: skip
             return
-        pending = sum(len(m.data) for m in self._mailbox) + sum(len(m.data) for m in self._engine if m.sure)
+        # The first message may be on its way, its place in the store free.
+        pending = sum(len(m.data) for m in self._mailbox) - (len(self._mailbox[0].data) if self._mailbox else 0)
         if pending + len(message) > self.profile.dpu.message_store and not self._delivered:
             self.fail(
                 event.t_ps, event.seq, f"message of {len(message)} bytes kept by the mailbox", "FS-NQ-DI2",
@@ -214,12 +215,12 @@ class NotificationScoreboard(Scoreboard):
                 message.sure = False
 
     def on_engine_reply(self, event: EngineReplySeen) -> None:
-        for queue in self.observer.rings.queues.values():
-            for chain in queue.open.values():
-                request = chain.request
-                if isinstance(request, Request) and request.reply_seq == event.seq and queue.index:
-                    self._replies[event.seq] = chain
-                    return
+        chain = self.observer.with_engine.get(event.ctx)
+        if chain is None or chain.dead or chain.queue.index == 0:
+            return  # hiprio has a lane of its own
+        request = chain.request
+        if isinstance(request, Request) and request.reply_seq == event.seq:
+            self._replies[event.seq] = chain
 
     def on_chain_ready(self, event: ChainReady) -> None:
         if event.chain.queue.notification and self._usable(event.chain):

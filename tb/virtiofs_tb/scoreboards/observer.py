@@ -36,7 +36,7 @@ from virtiofs_tb.scoreboards.events import (
 )
 from virtiofs_tb.scoreboards.listeners import Listeners
 from virtiofs_tb.scoreboards.pci_view import PciView, VirtioView
-from virtiofs_tb.scoreboards.ring_state import Queue
+from virtiofs_tb.scoreboards.ring_state import Chain, Queue
 from virtiofs_tb.scoreboards.rings import RingTracker
 
 _TLP = int(Kind.TLP)
@@ -85,6 +85,7 @@ class Observer:
         self._gathered: dict[int, bytes] = {}
         self.config_requests: dict[int, ConfigRequest] = {}
         self.engine_seen = False
+        self.with_engine: dict[int, Chain] = {}  # by context; the FUSE scoreboard finds out
 
     def bind(self, boards: Iterable[object]) -> None:
         """Let each of `boards` have the events it wants, in this order."""
