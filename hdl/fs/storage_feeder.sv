@@ -1,5 +1,9 @@
 // Gathers what a reply or an outward job consists of, immediate bytes and then bytes of storage at any address, into
 // contiguous words for the scatter writer. Storage is read only when the inward jobs that came before are done.
+//
+// Not every output is of use. Records are taken whole; not every field counts here.
+// verilator lint_off PINCONNECTEMPTY
+// verilator lint_off UNUSEDSIGNAL
 module storage_feeder #(
     parameter int unsigned DATA_W = 256
 ) (
@@ -114,3 +118,5 @@ module storage_feeder #(
         end
     end
 endmodule
+// verilator lint_on PINCONNECTEMPTY
+// verilator lint_on UNUSEDSIGNAL

@@ -1,4 +1,8 @@
 // AXI4-Lite, 32-bit data: the DPU's register port.
+//
+// At the top only one side of an interface is seen.
+// verilator lint_off UNDRIVEN
+// verilator lint_off UNUSEDSIGNAL
 interface axil_if #(
     parameter int unsigned ADDR_W = 13
 );
@@ -29,3 +33,5 @@ interface axil_if #(
         output awready, wready, bvalid, bresp, arready, rvalid, rdata, rresp
     );
 endinterface
+// verilator lint_on UNDRIVEN
+// verilator lint_on UNUSEDSIGNAL

@@ -1,4 +1,7 @@
 // Types that pass between the blocks of the endpoint.
+//
+// `queue` is a virtqueue.
+// verilator lint_off SYMRSVDWORD
 package endpoint_pkg;
 
     // Bounds. What exists is set by parameters of virtio_fs_endpoint, what is offered by straps.
@@ -248,3 +251,4 @@ package endpoint_pkg;
     } notify_result_e;
 
 endpackage
+// verilator lint_on SYMRSVDWORD

@@ -1,4 +1,7 @@
 // Types that pass between the blocks of the data path, from doorbell to write lanes.
+//
+// `queue` is a virtqueue.
+// verilator lint_off SYMRSVDWORD
 package pipeline_pkg;
     import endpoint_pkg::*;
 
@@ -145,3 +148,4 @@ package pipeline_pkg;
     endfunction
 
 endpackage
+// verilator lint_on SYMRSVDWORD

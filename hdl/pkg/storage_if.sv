@@ -1,6 +1,10 @@
 // The memory behind the FUSE engine: a request channel of aligned words, read data in request order.
 // `addr` is a byte address, a multiple of DATA_W/8. Reads are answered any number of cycles later; the requester
 // always takes them (no ready on the answer).
+//
+// At the top only one side of an interface is seen.
+// verilator lint_off UNDRIVEN
+// verilator lint_off UNUSEDSIGNAL
 interface storage_if #(
     parameter int unsigned DATA_W = 256
 );
@@ -16,3 +20,5 @@ interface storage_if #(
     modport mst(output valid, write, addr, wdata, wstrb, input ready, rvalid, rdata);
     modport slv(input valid, write, addr, wdata, wstrb, output ready, rvalid, rdata);
 endinterface
+// verilator lint_on UNDRIVEN
+// verilator lint_on UNUSEDSIGNAL
