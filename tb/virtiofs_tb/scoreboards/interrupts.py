@@ -35,6 +35,7 @@ from virtiofs_tb.scoreboards.events import (
 from virtiofs_tb.scoreboards.observer import Observer
 
 STATUS_AT, CONFIG_VECTOR_AT, QUEUE_VECTOR_AT = 0x14, 0x10, 0x1A
+MAX_GRANTS = 64
 NEEDS_RESET = int(DeviceStatus.DEVICE_NEEDS_RESET)
 
 
@@ -51,10 +52,11 @@ class QueueState:
 
 @dataclass(slots=True)
 class VectorState:
-    """One vector. grants: queues that asked for an interrupt not sent yet; masked_seq: when it was masked (-1: it is
-    not); settled: that mask is known to hold."""
+    """One vector. grants: queues that asked for an interrupt not sent yet (one message may stand for several, so some
+    may stay; MAX_GRANTS bounds them); masked_seq: when it was masked (-1: it is not); settled: that mask is known to
+    hold."""
 
-    grants: deque[int] = field(default_factory=deque)
+    grants: deque[int] = field(default_factory=lambda: deque(maxlen=MAX_GRANTS))
     masked_seq: int = -1
     settled: bool = False
 
@@ -199,11 +201,7 @@ class InterruptScoreboard(Scoreboard):
             return
         state = self._vector(vector)
         self._check_masks(event, vector, state)
-        grants = state.grants
-        if self.profile.choices.coalesce_interrupts:
-            grants.clear()
-        else:
-            grants.popleft()
+        state.grants.popleft()
         for index, queue in self._queues.items():
             if queue.owed is not None and self._vector_of(index) == vector:
                 queue.owed = None
