@@ -78,7 +78,7 @@ module bulk_gather
         if (flush) begin
             ask_reg <= IDLE;
         end else begin
-            unique case (ask_reg)
+            case (ask_reg)
                 IDLE: if (in_valid && in_ready) begin
                     range_reg.ctx <= in.ctx;
                     range_reg.write <= 1'b0;
@@ -127,6 +127,9 @@ module bulk_gather
     job_t next;
     logic next_valid;
 
+    typedef enum logic [2:0] { NEXT, HOLD, WRITE, LOG, DONE } store_e;
+    store_e store_reg;
+
     word_fifo #(.WIDTH($bits(job_t)), .DEPTH(16)) job_fifo (
         .clk, .rst(flush),
         .in_valid(in_valid && ask_reg == IDLE), .in_ready(job_in_ready),
@@ -142,6 +145,7 @@ module bulk_gather
     logic [63:0]       fails_addr;
     logic              pack_ready;
     logic              word_valid;
+    logic              word_taken;
     logic              word_last;
     logic [DATA_W-1:0] word;
     logic [64:0]       word_user;
@@ -169,22 +173,19 @@ module bulk_gather
 
     // ---- to storage ----
 
-    typedef enum logic [2:0] { NEXT, HOLD, WRITE, LOG, DONE } store_e;
-    store_e            store_reg;
     job_t              job_reg;
     logic              complete_reg;    // the job's last word is here; the word behind it waits
     logic [64:0]       user_reg;
     logic              empty_reg;       // a job of no bytes
     logic              have;
     logic              unpack_ready;
-    logic              word_taken;
     logic [LANE_W-1:0] offset;
     logic [LANE_W:0]   bytes;
     logic              ends;
 
     assign word_taken = word_valid && unpack_ready && !complete_reg;
     assign offset = job_reg.address[LANE_W-1:0];
-    assign ends = job_reg.length <= 32'(BEAT) - 32'(offset);
+    assign ends = job_reg.length <= BEAT - 32'(offset);
     assign bytes = ends ? job_reg.length[LANE_W:0] : (LANE_W + 1)'(BEAT) - (LANE_W + 1)'(offset);
 
     byte_unpack #(.DATA_W(DATA_W)) unpack (
@@ -216,7 +217,7 @@ module bulk_gather
                 complete_reg <= 1'b1;
                 user_reg <= word_user;
             end
-            unique case (store_reg)
+            case (store_reg)
                 NEXT: if (next_valid) begin
                     job_reg <= next;
                     store_reg <= HOLD;

@@ -41,7 +41,7 @@ module epoch_control
         clear_reg <= reset.clear;
         if (reset.clear && !clear_reg) begin
             change_reg <= 1'b1;
-        end else if (change_reg && epoch_t'(epoch - acknowledged_reg) < 4'd14) begin
+        end else if (change_reg && epoch - acknowledged_reg < 4'd14) begin
             change_reg <= 1'b0;
             epoch <= epoch + 1'b1;
         end
@@ -54,8 +54,8 @@ module epoch_control
             valid_reg <= 1'b0;
         end
         // Only an epoch that was told and is not acknowledged yet.
-        if (engine_control_ack.valid && epoch_t'(epoch_t'(answer.epoch) - acknowledged_reg) <=
-            epoch_t'(told_reg - acknowledged_reg)) begin
+        if (engine_control_ack.valid &&
+            epoch_t'(answer.epoch) - acknowledged_reg <= told_reg - acknowledged_reg) begin
             acknowledged_reg <= epoch_t'(answer.epoch);
         end
         if (rst) begin

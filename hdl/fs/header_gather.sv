@@ -102,6 +102,7 @@ module header_gather
     end
 
     logic [10:0] head_bytes;
+    logic        job_in_ready;
     assign head_bytes = look_info.chain.readable > HEAD_BYTES ? 11'(HEAD_BYTES) : look_info.chain.readable[10:0];
     assign look_ctx = ctx_reg;
 
@@ -137,7 +138,6 @@ module header_gather
     );
 
     gathered_t job;
-    logic      job_in_ready;
     logic      job_done;
 
     word_fifo #(.WIDTH($bits(gathered_t)), .DEPTH(BUFFERS)) job_fifo (
@@ -215,7 +215,7 @@ module header_gather
             free_reg <= '1;
             index_reg <= '0;
         end else begin
-            unique case (ask_reg)
+            case (ask_reg)
                 PICK: begin
                     buffer_reg <= buffer;
                     ctx_reg <= hi_valid && hi_ready ? hi_ctx : request_ctx;
@@ -241,7 +241,7 @@ module header_gather
                 default: if (unread_ready && fill_reg != FAIL) ask_reg <= PICK;
             endcase
 
-            unique case (fill_reg)
+            case (fill_reg)
                 FILL: if (buffer_write) begin
                     index_reg <= word_last ? '0 : index_reg + 1'b1;
                     fail_addr_reg <= word_user[63:0];

@@ -98,6 +98,8 @@ module message_store
     assign result_valid = state_reg == ANSWER && !engine_reg;
     assign result = result_reg;
 
+    typedef enum logic [1:0] { WAIT, READ, GIVE } out_e;
+    out_e              out_reg;
     logic [DATA_W-1:0] store [WORDS];
     logic [DATA_W-1:0] word_reg;
 
@@ -107,7 +109,7 @@ module message_store
     end
 
     always_ff @(posedge clk) begin
-        unique case (state_reg)
+        case (state_reg)
             PICK: begin
                 received_reg <= '0;
                 write_reg <= commit_reg;
@@ -153,8 +155,6 @@ module message_store
 
     // ---- out ----
 
-    typedef enum logic [1:0] { WAIT, READ, GIVE } out_e;
-    out_e        out_reg;
     logic [AW:0] left_reg;
     logic [AW:0] first_words;
     logic [AW:0] freed;
@@ -172,7 +172,7 @@ module message_store
             read_reg <= '0;
             free_reg <= (AW + 1)'(WORDS);
         end else begin
-            unique case (out_reg)
+            case (out_reg)
                 WAIT: if (send) begin
                     left_reg <= first_words;
                     out_reg <= READ;

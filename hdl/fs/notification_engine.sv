@@ -147,7 +147,7 @@ module notification_engine
             to_drop_reg <= '0;
             to_count_reg <= to_count_reg + waiting_reg;
         end else begin
-            unique case (state_reg)
+            case (state_reg)
                 IDLE: if (serve && initialised_reg && message_valid && to_drop_reg == 0 && !ahead[31] && !busy &&
                           buffer_valid && !new_reg) begin
                     chain_reg <= look_info.chain;

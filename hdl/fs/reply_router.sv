@@ -169,12 +169,12 @@ module reply_router
     end
 
     always_ff @(posedge clk) begin
-        unique case (state_reg)
+        case (state_reg)
             PICK: begin
                 job_reg <= job_user;
                 reply_reg <= reply_user;
                 status_reg <= start.error;
-                status_known_reg <= reply_user.immediate >= 32'(FUSE_OUT_HEADER_BYTES);
+                status_known_reg <= reply_user.immediate >= FUSE_OUT_HEADER_BYTES;
                 none_reg <= 1'b0;
                 drop_reg <= 1'b0;
                 to_hi_reg <= 1'b0;

@@ -96,7 +96,7 @@ module request_sender
     end
 
     always_ff @(posedge clk) begin
-        unique case (state_reg)
+        case (state_reg)
             PICK: begin
                 now_reg <= picked;
                 index_reg <= '0;

@@ -93,7 +93,7 @@ module scatter_writer
         if (flush) begin
             state_reg <= IDLE;
         end else begin
-            unique case (state_reg)
+            case (state_reg)
                 IDLE: if (in_valid) begin
                     now_reg <= in;
                     state_reg <= in.length != 0 ? RANGE : in.used ? USED : JOB;

@@ -51,8 +51,8 @@ module storage_feeder #(
     logic              ends_storage;
     logic              accept;
 
-    assign ends_immediate = immediate_reg <= 32'(BEAT);
-    assign ends_storage = length_reg <= 32'(BEAT) - 32'(offset_reg);
+    assign ends_immediate = immediate_reg <= BEAT;
+    assign ends_storage = length_reg <= BEAT - 32'(offset_reg);
 
     always_comb begin
         pack_valid = 1'b0;
@@ -88,7 +88,7 @@ module storage_feeder #(
         if (flush) begin
             state_reg <= IDLE;
         end else begin
-            unique case (state_reg)
+            case (state_reg)
                 IDLE: if (in_valid) begin
                     immediate_reg <= immediate;
                     length_reg <= storage_length;
@@ -105,8 +105,8 @@ module storage_feeder #(
                 HOLD: if (!behind[7]) state_reg <= STORAGE;
                 default: begin
                     if (read_valid && read_ready) begin
-                        address_reg <= address_reg + 32'(BEAT);
-                        to_read_reg <= to_read_reg <= 32'(BEAT) ? '0 : to_read_reg - 32'(BEAT);
+                        address_reg <= address_reg + BEAT;
+                        to_read_reg <= to_read_reg <= BEAT ? '0 : to_read_reg - BEAT;
                     end
                     if (accept) begin
                         offset_reg <= '0;

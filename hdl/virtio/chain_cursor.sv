@@ -69,7 +69,7 @@ module chain_cursor
         if (flush) begin
             state_reg <= IDLE;
         end else begin
-            unique case (state_reg)
+            case (state_reg)
                 IDLE: if (range_valid) begin
                     range_reg <= range;
                     slot_reg <= slot_t'(range.ctx);

@@ -294,7 +294,7 @@ module chain_fetch_split
         if (flush) begin
             state_reg <= LOAD;
         end else begin
-            unique case (state_reg)
+            case (state_reg)
                 LOAD: if (flight_valid) begin
                     walk_reg <= flight.walk;
                     at_reg <= flight.walk.position.index;

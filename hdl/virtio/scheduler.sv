@@ -183,7 +183,7 @@ module scheduler
                 inflight_reg[q] <= '0;
             end
         end else begin
-            unique case (ask_reg)
+            case (ask_reg)
                 PICK: if (pick_found) begin
                     pick_reg <= pick;
                     ask_reg <= PLAN;
@@ -211,7 +211,7 @@ module scheduler
                 end
             endcase
 
-            unique case (answer_reg)
+            case (answer_reg)
                 WAIT: if (rsp.valid && rsp.ready && rsp.last) begin
                     now_reg <= order;
                     data_reg <= rsp.data[127:0];
