@@ -328,14 +328,19 @@ class ConfigSpaceScoreboard(Scoreboard):
                     event.t_ps, event.seq, f"queue_size of queue {virtio.queue_select}", "PCI-COMMON-D16",
                     "0 or a power of two", f"{size}",
                 )  # fmt: skip
-        if at <= 0x1A and end >= 0x1C:
-            vector = int.from_bytes(data[0x1A - at : 0x1C - at], "little")
-            vectors = len(self.observer.pci.vectors)
-            if vectors and vectors <= vector < 0xFFFF:
+            if size and virtio.num_queues and virtio.queue_select >= virtio.num_queues:
                 self.fail(
-                    event.t_ps, event.seq, f"queue_msix_vector of queue {virtio.queue_select}", "PCI-MSIX-D09",
-                    f"below {vectors}, or NO_VECTOR", f"{vector}",
+                    event.t_ps, event.seq, f"queue_size of queue {virtio.queue_select}", "PCI-COMMON-D15",
+                    f"0: num_queues is {virtio.num_queues}", f"{size}",
                 )  # fmt: skip
+        for field, name in ((0x10, "config_msix_vector"), (0x1A, f"queue_msix_vector of queue {virtio.queue_select}")):
+            if at <= field and end >= field + 2:
+                vector = int.from_bytes(data[field - at : field + 2 - at], "little")
+                vectors = len(self.observer.pci.vectors)
+                if vectors and vectors <= vector < 0xFFFF:
+                    self.fail(
+                        event.t_ps, event.seq, name, "PCI-MSIX-D09", f"below {vectors}, or NO_VECTOR", f"{vector}"
+                    )
         if at <= STATUS_AT < end:
             seen = data[STATUS_AT - at]
             offered = virtio.offered if virtio.offered_known == 3 else (1 << 64) - 1
