@@ -59,9 +59,7 @@ def bench(host: ModelHost, server: RamfsServer | None = None) -> Bench:
         (0x94, 4, 0xFF01_0009, "DEVICE_CFG|COMMON_CFG|cap_len|capability list pointer|absent"),
     ],
 )
-def test_lies_in_configuration_space(
-    offset: int, size: int, lie: int | Callable[[int], int], message: str
-) -> None:
+def test_lies_in_configuration_space(offset: int, size: int, lie: int | Callable[[int], int], message: str) -> None:
     host = LyingHost()
     host.config_lies[offset, size] = lie
     tb = bench(host)

@@ -340,5 +340,3 @@ class PciFunction:
         size = self.bars[bar].size if bar in self.bars else 0
         if offset + length > size:
             raise DriverError(f"{what} in BAR{bar}", offset + length, f"at most {size} bytes", "PCI-BUS-D01")
-
-

@@ -171,7 +171,3 @@ async def notifications_among_requests(host: HostPort, tb: Bench) -> None:
     await pool.expect(sent)
     for worker in workers:
         await worker.join()
-
-
-
-
