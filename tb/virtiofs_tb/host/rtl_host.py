@@ -27,6 +27,7 @@ from virtiofs_tb.host.bridge import Bridge, Port
 from virtiofs_tb.host.log import (
     Channel,
     DpuChannel,
+    EngineReplyChannel,
     EngineRequestChannel,
     Header,
     Kind,
@@ -61,10 +62,12 @@ class BridgeLink:
 
 
 class RtlEngine:
-    """EnginePort over the pins of fuse_engine_if."""
+    """EnginePort over the pins of fuse_engine_if. The software's own accesses to storage are seen in the log."""
 
-    def __init__(self, bridge: Bridge) -> None:
+    def __init__(self, bridge: Bridge, log: ObservationLog, loop: Loop) -> None:
         self._bridge = bridge
+        self._log = log
+        self._loop = loop
         self._on_request: list[Callable[[EngineRequest, bytes], None]] = []
         self._on_done: list[Callable[[MoverDone], None]] = []
         self._on_control: list[Callable[[EngineControl], None]] = []
@@ -114,10 +117,16 @@ class RtlEngine:
         self._send(Port.ENGINE_CONTROL_ACK, EngineControl(0, 0, epoch).to_user())
 
     def storage_read(self, address: int, size: int) -> bytes:
-        return self._bridge.storage_read(address, size)
+        data = self._bridge.storage_read(address, size)
+        self._storage(EngineReplyChannel.STORAGE_READ, address, data)
+        return data
 
     def storage_write(self, address: int, data: bytes) -> None:
+        self._storage(EngineReplyChannel.STORAGE_WRITE, address, data)
         self._bridge.storage_write(address, data)
+
+    def _storage(self, channel: EngineReplyChannel, address: int, data: bytes) -> None:
+        self._log.append(self._loop.now_ps, Kind.ENGINE_REPLY, channel, address=address, payload=data)
 
 
 class RtlHost(HostBase):
@@ -143,7 +152,7 @@ class RtlHost(HostBase):
         log = ObservationLog(log_dir, self.bridge.next_seq)
         self.dpu = RtlDpu(loop, log, self.bridge.dpu_command)
         super().__init__(loop, BridgeLink(self.bridge), log, seed, timing, caps, self.dpu)
-        self.engine = RtlEngine(self.bridge)
+        self.engine = RtlEngine(self.bridge, log, loop)
         self.wakes = 0
         wake = dut.wake
         if not isinstance(wake, LogicObject):
