@@ -164,6 +164,20 @@ async def a_reset_forgets_what_waits(dut: HierarchyObject) -> None:
 
 
 @cocotb.test
+async def a_broken_rule_wakes_python_with_its_text(dut: HierarchyObject) -> None:
+    bench = Bench(dut)
+    bench.write(0x10, 50 | 128 << 16)
+    await bench.until(2, Kind.TLP, Channel.RQ)
+    bench.write(0x10, 50 | 3 << 16)  # the stand-in forgets the packet that is on the pins
+    failure = None
+    while failure is None:
+        await bench.wake()
+        failure = bench.bridge.failure()
+        assert bench.bridge.now_ps() < 10_000 * NS, "no rule was broken"
+    assert failure.startswith("at ") and " rq: " in failure
+
+
+@cocotb.test
 async def costs(dut: HierarchyObject) -> None:
     """Prints what an idle cycle and a packet cost; judges nothing, since machines differ."""
     bench = Bench(dut)

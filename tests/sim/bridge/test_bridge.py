@@ -21,6 +21,7 @@ CASES = (
     "non_posted_requests_wait_for_credit",
     "streams_storage_and_registers",
     "a_reset_forgets_what_waits",
+    "a_broken_rule_wakes_python_with_its_text",
 )
 
 
