@@ -55,12 +55,14 @@ class Timing:
 class Choices:
     """Policies where the specification leaves a choice.
 
+    coalesce_interrupts: one message may stand for several used entries that each asked for one.
     prefetch_notification_buffers: queue 1 is read when it is kicked, not when a message waits.
     literal_numbering: without VIRTIO_FS_F_NOTIFICATION index 1 is absent (read where no DPU strap was seen).
     config_changes: device configuration may change while the driver runs.
     ordered_fetch: chains are fetched in the order of the available ring.
     """
 
+    coalesce_interrupts: bool = True
     prefetch_notification_buffers: bool = False
     literal_numbering: bool = False
     config_changes: bool = True

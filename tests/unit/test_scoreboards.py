@@ -576,3 +576,41 @@ def test_a_broken_ring_that_nobody_tells() -> None:
     trace.wait(STRICT.timing.used_us + 1)
     trace.common(0x14, 1)
     assert [failure.clause for failure in trace.boards.failures] == ["STATUS-D03"]
+
+
+def test_requests_that_are_the_same_byte_for_byte() -> None:
+    """They cannot be told apart until one of them is used."""
+    trace = started()
+    trace.desc(RINGS, 7, READABLE, 40, NEXT, 8)
+    trace.desc(RINGS, 8, WRITABLE + 0x100, 96, WRITE)
+    trace.publish(RINGS, 2, {0: 3, 1: 7})
+    trace.fetch(RINGS, 0, [3, 5])
+    trace.fetch(RINGS, 1, [7, 8])
+    trace.read(READABLE, 40)
+    trace.engine_request(4, 2, HEAD, 96)
+    trace.engine_request(5, 2, HEAD, 96)
+    trace.engine_reply(4, REPLY)
+    trace.write(WRITABLE + 0x100, REPLY)
+    trace.use(RINGS, 0, 7, 96)
+    trace.interrupt(3)
+    trace.engine_reply(5, REPLY)
+    trace.write(WRITABLE, REPLY)
+    trace.use(RINGS, 1, 3, 96)
+    trace.interrupt(3)
+    assert trace.finish() == []
+
+
+def test_a_message_for_each_decision_where_the_profile_says_so() -> None:
+    for merges in (True, False):
+        choices = dataclasses.replace(STRICT.choices, coalesce_interrupts=merges)
+        trace = served(started(dataclasses.replace(STRICT, choices=choices)), interrupt=False)
+        trace.publish(RINGS, 2, {1: 3})
+        trace.put(READABLE, HEAD)
+        trace.fetch(RINGS, 1, [3, 5])
+        trace.read(READABLE, 40)
+        trace.engine_request(4, 2, HEAD, 96)
+        trace.engine_reply(4, REPLY)
+        trace.write(WRITABLE, REPLY)
+        trace.use(RINGS, 1, 3, 96)
+        trace.interrupt(3)
+        assert trace.finish() == ([] if merges else ["interrupts: messages of vector 3 [SPLIT-UNS-D03]"])

@@ -36,6 +36,10 @@ from virtiofs_tb.scoreboards.observer import Observer
 
 STATUS_AT, CONFIG_VECTOR_AT, QUEUE_VECTOR_AT = 0x14, 0x10, 0x1A
 MAX_GRANTS = 64
+MAX_COVERED = 16
+MERGED_PS = 50_000_000
+"""A message that was asked for so long before another one of its vector has been merged with it."""
+
 NEEDS_RESET = int(DeviceStatus.DEVICE_NEEDS_RESET)
 
 
@@ -52,11 +56,11 @@ class QueueState:
 
 @dataclass(slots=True)
 class VectorState:
-    """One vector. grants: queues that asked for an interrupt not sent yet (one message may stand for several, so some
-    may stay; MAX_GRANTS bounds them); masked_seq: when it was masked (-1: it is not); settled: that mask is known to
-    hold."""
+    """One vector. grants: queues that asked for an interrupt not sent yet, and since when (where one message may stand
+    for several, some stay; MAX_GRANTS bounds them); masked_seq: when it was masked (-1: it is not); settled: that
+    mask is known to hold."""
 
-    grants: deque[int] = field(default_factory=lambda: deque(maxlen=MAX_GRANTS))
+    grants: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=MAX_GRANTS))
     masked_seq: int = -1
     settled: bool = False
 
@@ -139,17 +143,18 @@ class InterruptScoreboard(Scoreboard):
         vector = self._vector_of(index)
         if not fresh:
             if state.covered and not event_idx:
-                self._own_decision(state, index, vector, not (event.flags or 0) & VIRTQ_AVAIL_F_NO_INTERRUPT)
+                self._own_decision(state, event, vector, not (event.flags or 0) & VIRTQ_AVAIL_F_NO_INTERRUPT)
             return
         self.count("decision", fresh)
         if fresh > 1 or state.covered:
+            earlier = bool(state.covered)
             state.covered.extend([wanted] * fresh)
-            while len(state.covered) > 16:
-                state.covered.popleft()
-            if len(state.covered) == fresh:
-                state.covered.popleft()
+            if earlier:
+                self._own_decision(state, event, vector, wanted)
             else:
-                fresh -= 1 if self._own_decision(state, index, vector, wanted) else 0
+                state.covered.popleft()
+            while len(state.covered) > MAX_COVERED:
+                state.covered.popleft()
         if not wanted:
             self.count("suppressed")
             return
@@ -157,22 +162,24 @@ class InterruptScoreboard(Scoreboard):
             self.count("no vector")
             return
         grants = self._vector(vector).grants
-        grants.extend([index] * max(fresh, 1))
+        grants.extend([(index, event.t_ps)] * fresh)
         if state.owed is None:
             state.owed = (event.t_ps, event.seq)
 
-    def _own_decision(self, state: QueueState, index: int, vector: int, wanted: bool) -> bool:
-        """The read that belongs to a used index which an earlier read covered as well. True: a grant was taken back."""
+    def _own_decision(self, state: QueueState, event: SuppressionRead, vector: int, wanted: bool) -> None:
+        """The read that belongs to a used index which an earlier read covered as well; it may say otherwise."""
         before = state.covered.popleft()
-        if vector == VIRTIO_MSI_NO_VECTOR:
-            return False
+        if vector == VIRTIO_MSI_NO_VECTOR or wanted == before:
+            return
         grants = self._vector(vector).grants
-        if wanted and not before:
-            grants.append(index)
-        elif before and not wanted and index in grants:
-            grants.remove(index)
-            return False
-        return False
+        index = event.queue.index
+        if wanted:
+            grants.append((index, event.t_ps))
+            return
+        for grant in grants:
+            if grant[0] == index:
+                grants.remove(grant)
+                return
 
     # ---- messages ----
 
@@ -201,7 +208,10 @@ class InterruptScoreboard(Scoreboard):
             return
         state = self._vector(vector)
         self._check_masks(event, vector, state)
-        state.grants.popleft()
+        grants = state.grants
+        grants.popleft()
+        while grants and event.t_ps - grants[0][1] > MERGED_PS:
+            grants.popleft()
         for index, queue in self._queues.items():
             if queue.owed is not None and self._vector_of(index) == vector:
                 queue.owed = None
@@ -352,7 +362,8 @@ class InterruptScoreboard(Scoreboard):
         """A pending bit stands for all interrupts that met the mask; what is owed counts from now."""
         while len(state.grants) > 1 and state.settled:
             state.grants.pop()
-        for index in set(state.grants):
+        state.grants = deque(((index, t_ps) for index, _ in state.grants), MAX_GRANTS)
+        for index, _ in state.grants:
             queue = self._queue(index)
             if queue.owed is not None:
                 queue.owed = (t_ps, queue.owed[1])
@@ -407,6 +418,8 @@ class InterruptScoreboard(Scoreboard):
         virtio = self.observer.virtio
         if self._resetting or virtio.resetting or virtio.needs_reset:
             return
+        if not self.profile.choices.coalesce_interrupts:
+            self._each_for_its_own(t_ps, seq, limit)
         for index, state in self._queues.items():
             if state.undecided and t_ps - state.undecided[0][1] >= limit:
                 used_seq, _, _, _ = state.undecided.popleft()
@@ -423,6 +436,19 @@ class InterruptScoreboard(Scoreboard):
                 self.fail(
                     t_ps, seq, f"interrupt of queue {index} on vector {vector}", "SPLIT-UNS-D03",
                     f"sent: the suppression word read at seq {decided} asks for it", "none",
+                )  # fmt: skip
+
+    def _each_for_its_own(self, t_ps: int, seq: int, limit: int) -> None:
+        """Every decision has a message of its own, but for those that met a mask."""
+        for vector, state in self._vectors.items():
+            if state.grants and t_ps - state.grants[0][1] >= limit and not self._masked(vector):
+                index, since = state.grants.popleft()
+                queue = self._queues.get(index)
+                if queue is not None and queue.owed is not None:
+                    continue  # the message below says so
+                self.fail(
+                    t_ps, seq, f"messages of vector {vector}", "SPLIT-UNS-D03",
+                    f"one for each used buffer that asks for it, queue {index} at {since} ps too", "one less",
                 )  # fmt: skip
 
     def finish(self, t_ps: int, seq: int) -> None:

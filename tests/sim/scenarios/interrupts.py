@@ -76,8 +76,8 @@ async def masked_interrupts_wait(host: HostPort, tb: Bench) -> None:
             else:
                 await device.pci.mask_vector(vector, True)
             before, used = device.interrupts, used_index(host, queue)
-            message = client.build(Opcode.STATFS, FUSE_ROOT_ID)
-            tasks = [host.spawn(client.request(message, queue=queue, timeout_ps=LONG_PS)) for _ in range(requests)]
+            messages = [client.build(Opcode.STATFS, FUSE_ROOT_ID) for _ in range(requests)]
+            tasks = [host.spawn(client.request(each, queue=queue, timeout_ps=LONG_PS)) for each in messages]
             await all_used(host, queue, used + requests)
             await host.sleep(QUIET_PS)
             check("interrupts while masked", device.interrupts - before, 0, "PCI-BUS-D01")
