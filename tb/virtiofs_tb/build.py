@@ -219,7 +219,7 @@ def build(
     with _locked(build_dir):
         if _up_to_date(build_dir, options):
             return Build(build_dir, waves, log, False, time.monotonic() - started, verilator)
-        (build_dir / _STAMP).unlink(missing_ok=True)
+        _begin_anew(build_dir)
         if echo is not None:
             echo(f"compiling the simulation ({build_dir.name}, Verilator {verilator.version})")
         runner = cocotb_tools.runner.get_runner("verilator")
@@ -251,6 +251,20 @@ def build(
 
 
 _STAMP = "inputs.json"
+_LOCK = ".lock"
+
+
+def _begin_anew(build_dir: Path) -> None:
+    """Take the stamp away; where there is none, an earlier build was interrupted and may have left half an object."""
+    stamp = build_dir / _STAMP
+    if stamp.exists():
+        stamp.unlink()
+        return
+    for path in build_dir.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != _LOCK:
+            path.unlink()
 
 
 def _inputs(build_dir: Path) -> list[Path]:
@@ -391,6 +405,6 @@ def _python_path(folders: list[str]) -> Iterator[None]:
 @contextlib.contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     """Two runs that want the same build compile it once."""
-    with open(directory / ".lock", "w") as lock:
+    with open(directory / _LOCK, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

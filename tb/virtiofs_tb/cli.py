@@ -6,11 +6,16 @@ Options also come from the environment (VIRTIOFS_TEST and so on), which is how m
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 
 import click
 from rich.console import Console
@@ -18,8 +23,9 @@ from rich.table import Table
 
 from virtiofs_tb import build, catalogue, lint, runner
 from virtiofs_tb import profile as profiles
-from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT, RUNS
-from virtiofs_tb.report import ResultClass, Summary, print_summary
+from virtiofs_tb.driver.session import SessionError, load_session
+from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT, RUNS, SESSIONS
+from virtiofs_tb.report import SUMMARY, ResultClass, Summary, print_summary
 
 console = Console()
 FALSE_WORDS = ("", "0", "no", "off", "false")
@@ -51,9 +57,13 @@ def sim(tests: str, seed: str, waves: str, jobs: str, dut: str, profile: str) ->
     wave_format = runner.wave_format(console.print) if waves.lower() not in FALSE_WORDS else None
 
     requests = [runner.RunRequest(name, run_seed, wave_format, dut_path, profile_path) for name in names]
+    check_sessions()
+    verilator = build.find_verilator()
+    if verilator.notice:
+        console.print(verilator.notice, highlight=False)
     simulation = build_simulation(dut_path, wave_format, requests)
     console.print(f"running {', '.join(names)} with seed {run_seed}", highlight=False)
-    with console.status("simulating"):
+    with console.status("simulating") as status, _ticking(lambda: status.update(describe(requests))):
         summaries = runner.run_all(requests, simulation, workers)
     for request, summary in zip(requests, summaries, strict=True):
         console.print()
@@ -120,6 +130,45 @@ def build_simulation(dut: Path, waves: str | None, requests: list[runner.RunRequ
         sys.exit(ResultClass.BUILD)
 
 
+def check_sessions() -> None:
+    """A recorded session that cannot be read is found before anything is built."""
+    for path in sorted(SESSIONS.glob("*.jsonl")):
+        try:
+            load_session(path)
+        except SessionError as error:
+            raise runner.UsageError(str(error)) from error
+
+
+def describe(requests: list[runner.RunRequest]) -> str:
+    """The present step of every run that is under way."""
+    steps = [(request, runner.present_step(request)) for request in requests]
+    under_way = [f"{request.test}: {step}" for request, step in steps if step and not finished(request)]
+    done = sum(finished(request) for request in requests)
+    return f"simulating, {done} of {len(requests)} done; {', '.join(under_way)}"
+
+
+def finished(request: runner.RunRequest) -> bool:
+    return (request.directory / SUMMARY).exists()
+
+
+@contextlib.contextmanager
+def _ticking(action: Callable[[], None]) -> Iterator[None]:
+    """Call `action` every half second from a thread of its own."""
+    stop = threading.Event()
+
+    def tick() -> None:
+        while not stop.wait(0.5):
+            action()
+
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
 def parse_tests(text: str) -> list[str]:
     """TEST=a,b. UsageError with the nearest names for one that does not exist."""
     known = [entry.name for entry in catalogue.entries()]
@@ -150,8 +199,13 @@ def existing_file(what: str, text: str) -> Path:
     return path
 
 
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Entry point; turns every expected problem into one line and the right exit status."""
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:

@@ -9,6 +9,7 @@ SIM_BUILD = ROOT / "sim_build"
 RUNS = SIM_BUILD / "runs"
 ENDPOINT_FILELIST = ROOT / "hdl" / "virtio_fs_endpoint.f"
 PROFILES = ROOT / "profiles"
+SESSIONS = ROOT / "tests" / "data" / "sessions"
 
 
 def shown(path: Path) -> str:

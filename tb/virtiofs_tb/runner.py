@@ -6,6 +6,7 @@ The simulator's test module is `virtiofs_tb.simulation`, which reads what to do 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -14,7 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ SEED_BITS = 32
 DEFAULT_TEST = "main"
 DEFAULT_PROFILE = PROFILES / "ours-strict.toml"
 WATCHDOG_S = 240.0
+STEP_FILE = "step.txt"  # the run's present step, for a progress display
 GRACE_S = 20.0  # the process has its own watchdog, which can say what is owed; this one only ends it
 LAST_LINES = 15
 
@@ -121,21 +123,51 @@ def _simulate(request: RunRequest, simulation: build.Build) -> str:
         start_new_session=True,
         text=True,
     )
-    try:
-        output, _ = child.communicate(timeout=request.watchdog_s + GRACE_S)
-    except subprocess.TimeoutExpired:
-        _end(child)
-        return f"it was ended after {request.watchdog_s + GRACE_S:.0f} s of wall clock"
-    except BaseException:
-        _end(child)
-        raise
+    with _running.add(child):
+        try:
+            output, _ = child.communicate(timeout=request.watchdog_s + GRACE_S)
+        except subprocess.TimeoutExpired:
+            _kill(child)
+            return f"it was ended after {request.watchdog_s + GRACE_S:.0f} s of wall clock"
     return "" if child.returncode == 0 else output.strip() or f"exit status {child.returncode}"
 
 
-def _end(child: subprocess.Popen[str]) -> None:
+def _kill(child: subprocess.Popen[str]) -> None:
     """End the simulator with everything that it started."""
-    os.killpg(child.pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+
+
+class _Running:
+    """The simulators that are under way, so that an interrupt leaves none behind."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._children: set[subprocess.Popen[str]] = set()
+        self.stopped = False
+
+    @contextlib.contextmanager
+    def add(self, child: subprocess.Popen[str]) -> Iterator[None]:
+        with self._lock:
+            self._children.add(child)
+            if self.stopped:
+                _kill(child)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._children.discard(child)
+
+    def stop(self) -> None:
+        """End all that run and all that are still to start."""
+        with self._lock:
+            self.stopped = True
+            for child in self._children:
+                _kill(child)
+
+
+_running = _Running()
 
 
 def _last_lines(directory: Path) -> list[str]:
@@ -160,7 +192,20 @@ def run_all(
         return summary
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        return list(pool.map(one, requests))
+        try:
+            return list(pool.map(one, requests))
+        except BaseException:
+            _running.stop()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def present_step(request: RunRequest) -> str:
+    """What the run is doing; "" before its first step."""
+    try:
+        return (request.directory / STEP_FILE).read_text()
+    except OSError:
+        return ""
 
 
 def worst(summaries: Iterable[Summary]) -> int:

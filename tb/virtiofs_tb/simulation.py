@@ -22,13 +22,17 @@ from pyuvm import ConfigDB, uvm_test
 
 from virtiofs_tb import catalogue, profile
 from virtiofs_tb.env import VirtioFsEnv
+from virtiofs_tb.host.bridge import Port
 from virtiofs_tb.host.rtl_host import RtlHost, SimulationFailure
 from virtiofs_tb.report import FailureReport, ResultClass, Summary
+from virtiofs_tb.runner import STEP_FILE
+from virtiofs_tb.seeds import stream
 from virtiofs_tb.sequences.uvm_sequences import SEQUENCES
 from virtiofs_tb.testbench import CheckFailed, Testbench
 
 LIMIT_PS = 1_000_000_000_000  # of simulated time: one second
 RESET_CYCLES = 8
+SLOWEST_PORT_PERCENT = 40
 
 
 class Watchdog:
@@ -60,6 +64,15 @@ class Watchdog:
         os._exit(1)
 
 
+def back_pressure(seed: int) -> dict[Port, int]:
+    """In how many percent of all cycles each port may move a beat: half of the ports always, the others less."""
+    shares = {}
+    for port in Port:
+        rng = stream(seed, f"back_pressure/{port.name}")
+        shares[port] = 100 if rng.random() < 0.5 else rng.randint(SLOWEST_PORT_PERCENT, 99)
+    return shares
+
+
 async def _nothing() -> None:
     """Wakes the pump."""
 
@@ -89,11 +102,16 @@ class SimulationTest(uvm_test):
             profile.load(Path(environment["VIRTIOFS_PROFILE"])),
             attach=False,
         )
-        self.testbench.on_step = lambda name: self.logger.info(f"step {name}")
+        self.testbench.on_step = self._on_step
         seconds = float(environment["VIRTIOFS_WATCHDOG_S"])
         self.watchdog = Watchdog(seconds, self.testbench, self.summary, self.run_dir)
         ConfigDB().set(None, "*", "TESTBENCH", self.testbench)
         self.env = VirtioFsEnv("env", self)
+
+    def _on_step(self, name: str) -> None:
+        steps = self.testbench.entry.steps
+        (self.run_dir / STEP_FILE).write_text(f"{name} ({len(self.testbench.steps)} of {len(steps)})")
+        self.logger.info(f"step {name}")
 
     async def run_phase(self) -> None:
         self.raise_objection()
@@ -101,6 +119,7 @@ class SimulationTest(uvm_test):
         self.watchdog.start()
         try:
             self.host.bridge.reset(RESET_CYCLES)
+            self.host.throttle(back_pressure(self.summary.seed))
             sequences = [SEQUENCES[name] for name in self.testbench.entry.sequences]
             await self.host.run(self.testbench.run(), LIMIT_PS)
             for sequence in sequences:

@@ -19,14 +19,13 @@ from virtiofs_tb.driver.bringup import Mount
 from virtiofs_tb.host.base import HostBase
 from virtiofs_tb.host.log import DpuChannel, Kind, Record
 from virtiofs_tb.host.port import NotifyResult
-from virtiofs_tb.paths import ROOT
+from virtiofs_tb.paths import SESSIONS
 from virtiofs_tb.profile import Profile
 from virtiofs_tb.report import FailureReport, ResultClass, StepReport, Summary
 from virtiofs_tb.scenario import Bench, Scenario
 from virtiofs_tb.scoreboards import ScoreboardSet
 from virtiofs_tb.seeds import stream
 
-SESSIONS = ROOT / "tests" / "data" / "sessions"
 QUIET_PS = 20_000_000  # so long without a packet after the last step, and nothing is under way any more
 DRAIN_LIMIT_PS = 2_000_000_000
 

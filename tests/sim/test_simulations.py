@@ -5,15 +5,20 @@ The simulations run side by side (VIRTIOFS_JOBS) while pytest waits for one afte
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterator
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from virtiofs_tb import build, catalogue, runner
-from virtiofs_tb.paths import ENDPOINT_FILELIST, SIM_BUILD
+from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT, SIM_BUILD
 from virtiofs_tb.report import Summary
 
 HERE = Path(__file__).parent
@@ -21,8 +26,6 @@ SEED = 1
 NAMES = [entry.name for entry in catalogue.entries()]
 SECOND = ("identity", "virtio_capabilities", "device_initialises", "session_browse")
 REPEATED = "session_browse"
-
-Submit = Callable[[runner.RunRequest, build.Build], "Future[Summary]"]
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +85,53 @@ def test_the_same_seed_gives_the_same_trace_with_waves_on_and_off(
     assert waves.trace_hash == first.trace_hash
     assert other.trace_hash != first.trace_hash
     assert (tmp_path / "waves" / "waves.vcd").stat().st_size > 0
+
+
+def test_a_stuck_simulation_says_what_is_owed(plain: build.Build, tmp_path: Path) -> None:
+    """The watchdog strikes in the middle of the longest test."""
+    request = runner.RunRequest(runner.DEFAULT_TEST, SEED, watchdog_s=1.0, run_dir=tmp_path / "stuck")
+    summary = runner.run_one(request, plain)
+    assert not summary.passed
+    assert "not finished after 1 s" in summary.message
+    assert "owed:" in summary.message
+    assert "task" in summary.message
+
+
+def test_an_interrupt_ends_the_simulation_and_breaks_nothing(plain: build.Build) -> None:
+    """Ctrl-C in the middle of `make sim`: status 130, no simulator left, and the next run passes."""
+    seed = 987_654
+    command = [sys.executable, "-m", "virtiofs_tb", "sim", "--test", runner.DEFAULT_TEST, "--seed", str(seed)]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'models'}{os.pathsep}{ROOT / 'tb'}"}
+    tool = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    step = runner.RunRequest(runner.DEFAULT_TEST, seed).directory / runner.STEP_FILE
+    step.unlink(missing_ok=True)
+    deadline = time.monotonic() + 400  # it may have to build
+    while not step.exists():
+        assert tool.poll() is None, tool.communicate()[0]
+        assert time.monotonic() < deadline
+        tool_wait(tool, 0.1)
+    tool.send_signal(signal.SIGINT)
+    output, _ = tool.communicate(timeout=60)
+    assert tool.returncode == 130, output
+    assert not [line for line in command_lines() if f"{runner.DEFAULT_TEST}-{seed}" in line]
+    assert runner.run_one(runner.RunRequest("identity", seed), plain).passed
+
+
+def command_lines() -> list[str]:
+    """Of all processes of this machine."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # the process has just ended
+            lines.append(path.read_text(errors="replace"))
+    return lines
+
+
+def tool_wait(tool: subprocess.Popen[str], seconds: float) -> None:
+    """Wait for the process, but no longer."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        tool.wait(seconds)
 
 
 def test_another_endpoint(pool: ThreadPoolExecutor) -> None:

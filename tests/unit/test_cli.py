@@ -21,7 +21,7 @@ BOOTSTRAP = ROOT / "tools" / "bootstrap.py"
 def tool(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run virtiofs-tb as the user would."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("VIRTIOFS_")}
-    command = [sys.executable, "-c", "from virtiofs_tb.cli import main; main()", *arguments]
+    command = [sys.executable, "-m", "virtiofs_tb", *arguments]
     env["PYTHONPATH"] = f"{ROOT / 'models'}{os.pathsep}{ROOT / 'tb'}"
     return subprocess.run(command, cwd=ROOT, env={**env, **environment}, capture_output=True, text=True, timeout=120)
 
