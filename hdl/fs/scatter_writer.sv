@@ -58,7 +58,8 @@ module scatter_writer
     assign active = state_reg != IDLE && state_reg != JOB;
     assign lane = now_reg.lane;
 
-    assign cmd_valid = state_reg == COMMAND || state_reg == USED;
+    // A piece is announced only when its bytes have begun to come.
+    assign cmd_valid = (state_reg == COMMAND && have) || state_reg == USED;
     assign cmd.kind = state_reg == USED ? WRITE_USED : WRITE_DATA;
     assign cmd.queue = now_reg.queue;
     assign cmd.ctx = now_reg.ctx;
@@ -105,7 +106,7 @@ module scatter_writer
                     last_reg <= piece.last;
                     state_reg <= COMMAND;
                 end
-                COMMAND: if (cmd_ready) state_reg <= DATA;
+                COMMAND: if (have && cmd_ready) state_reg <= DATA;
                 DATA: if (take) begin
                     left_reg <= left_reg - 32'(data.bytes);
                     if (beat_last) state_reg <= !last_reg ? PIECE : now_reg.used ? USED : JOB;

@@ -1,5 +1,6 @@
 // Gathers what a reply or an outward job consists of, immediate bytes and then bytes of storage at any address, into
-// contiguous words for the scatter writer. Storage is read only when the inward jobs that came before are done.
+// contiguous words for the scatter writer. Storage is read only when the inward jobs that came before are done; until
+// then nothing of the message leaves, so that no lane holds half a packet while it waits for them.
 //
 // Not every output is of use. Records are taken whole; not every field counts here.
 // verilator lint_off PINCONNECTEMPTY
@@ -96,13 +97,13 @@ module storage_feeder #(
                     address_reg <= {address[31:LANE_W], {LANE_W{1'b0}}};
                     offset_reg <= address[LANE_W-1:0];
                     after_reg <= after;
-                    state_reg <= immediate != 0 ? IMMEDIATE : HOLD;
+                    state_reg <= storage_length != 0 ? HOLD : IMMEDIATE;
                 end
                 IMMEDIATE: if (accept) begin
                     immediate_reg <= immediate_reg - 32'(pack_bytes);
-                    if (ends_immediate) state_reg <= length_reg != 0 ? HOLD : IDLE;
+                    if (ends_immediate) state_reg <= length_reg != 0 ? STORAGE : IDLE;
                 end
-                HOLD: if (!behind[7]) state_reg <= STORAGE;
+                HOLD: if (!behind[7]) state_reg <= immediate_reg != 0 ? IMMEDIATE : STORAGE;
                 default: begin
                     if (read_valid && read_ready) begin
                         address_reg <= address_reg + BEAT;
