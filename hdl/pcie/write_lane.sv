@@ -111,9 +111,13 @@ module write_lane #(
         .select, .take, .offset, .bytes, .finish, .have, .data(beat), .held, .position
     );
 
-    logic [10:0] reach;     // just behind the packet's last byte, counted from lane 0 of the word that is held
+    // A beat that leaves in this cycle is the last one of the packet before this one: its bytes count as gone, and
+    // behind the end of a message this packet's begin with a new word.
+    logic [10:0] begins;    // the packet's first byte, counted from lane 0 of the word that is held
+    logic [10:0] reach;     // its last byte
     logic        all_here;
-    assign reach = {1'b0, packet.bytes} + 11'(position) - 11'd1;
+    assign begins = !take ? 11'(position) : finish ? 11'(DATA_W / 8) : 11'(position) + 11'(bytes);
+    assign reach = {1'b0, packet.bytes} + begins - 11'd1;
     assign all_here = held && (11 - LANE_W)'(reach >> LANE_W) <= (11 - LANE_W)'(words);
     assign packet_valid = state_reg != IDLE && (state_reg != DATA || all_here);
 
