@@ -74,7 +74,6 @@ class Dpu:
     """The DPU's side. port: there is a DPU port with the map of docs/dpu-port.md; engine: fuse_engine_if is seen.
 
     message_store: bytes of the message store; message_overhead: at most this many bytes more for each message in it.
-    engine_errors_read: -errno is answered by the engine where a payload could not be read.
     """
 
     port: bool = False
