@@ -112,12 +112,15 @@ module write_lane #(
     );
 
     // A beat that leaves in this cycle is the last one of the packet before this one: its bytes count as gone, and
-    // behind the end of a message this packet's begin with a new word.
+    // behind the end of a message, whose last beat may reach into a second word, this packet's begin with a new one.
     logic [10:0] begins;    // the packet's first byte, counted from lane 0 of the word that is held
     logic [10:0] reach;     // its last byte
     logic        all_here;
-    assign begins = !take ? 11'(position) : finish ? 11'(DATA_W / 8) : 11'(position) + 11'(bytes);
-    assign reach = {1'b0, packet.bytes} + begins - 11'd1;
+    always_comb begin
+        begins = 11'(position) + (take ? 11'(bytes) : 11'd0);
+        if (take && finish) begins = {(11 - LANE_W)'((begins - 11'd1) >> LANE_W) + 1'b1, LANE_W'(0)};
+        reach = begins + {1'b0, packet.bytes} - 11'd1;
+    end
     assign all_here = held && (11 - LANE_W)'(reach >> LANE_W) <= (11 - LANE_W)'(words);
     assign packet_valid = state_reg != IDLE && (state_reg != DATA || all_here);
 
