@@ -7,6 +7,7 @@ in the log's binary form, for `ObservationLog.append_raw`.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -50,6 +51,7 @@ _U32 = ctypes.c_uint32
 _U64 = ctypes.c_uint64
 _UINT = ctypes.c_uint
 _PTR = ctypes.c_void_p
+_WAKE = ctypes.CFUNCTYPE(ctypes.c_int)
 
 # name: (result, arguments)
 _PROTOTYPES: dict[str, tuple[object, list[object]]] = {
@@ -63,6 +65,7 @@ _PROTOTYPES: dict[str, tuple[object, list[object]]] = {
     "bridge_cq_np_ok": (_UINT, []),
     "bridge_wake_at": (None, [_U64]),
     "bridge_coalesce": (None, [_UINT]),
+    "bridge_on_wake": (None, [_WAKE]),
     "bridge_reset": (None, [_UINT]),
     "bridge_now": (_U64, []),
     "bridge_cycles": (_U64, []),
@@ -87,6 +90,7 @@ class Bridge:
         self._library = library
         self._send = library.bridge_send
         self._drain = library.bridge_drain
+        self._on_wake = _WAKE()
         self._records = _PTR()
         self._payload = _PTR()
         self._payload_bytes = _U64()
@@ -156,6 +160,14 @@ class Bridge:
     def coalesce(self, cycles: int) -> None:
         """Wake Python at most once in `cycles` + 1 cycles, and gather records for so long."""
         self._library.bridge_coalesce(cycles)
+
+    def on_wake(self, function: Callable[[], bool] | None) -> None:
+        """Call `function` at each wake-up, in the middle of the simulator's clock cycle: cocotb is woken only where it
+        returns True, which costs much more. It must not raise. None: cocotb is woken each time.
+        """
+        callback = _WAKE() if function is None else _WAKE(function)
+        self._library.bridge_on_wake(callback)
+        self._on_wake = callback  # the library does not keep it alive
 
     def reset(self, cycles: int = 8) -> None:
         """Hold the device's reset for `cycles`; packets queued or on the pins are forgotten."""

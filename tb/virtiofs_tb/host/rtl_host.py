@@ -1,8 +1,8 @@
 """The RTL in a simulator as a target: HostPort, EnginePort and DpuPort over the bridge, and the pump between them.
 
-The pump is the one coroutine of cocotb. Each wake-up takes everything that the simulation logged, lets the loop run up
-to the present time, and goes back to sleep until the next packet or the loop's next due time. All other tasks are
-tasks of the loop and know no cocotb.
+The pump is a function that the bridge calls. Each call takes everything that the simulation logged, lets the loop run
+up to the present time, and sleeps until the next packet or the loop's next due time. cocotb waits for its end. All
+other tasks are tasks of the loop and know no cocotb.
 """
 
 from __future__ import annotations
@@ -154,6 +154,7 @@ class RtlHost(HostBase):
         super().__init__(loop, BridgeLink(self.bridge), log, seed, timing, caps, self.dpu)
         self.engine = RtlEngine(self.bridge, log, loop)
         self.wakes = 0
+        self._beside = False  # tasks of cocotb have a part in what runs: cocotb is woken each time
         wake = dut.wake
         if not isinstance(wake, LogicObject):
             raise TypeError(f"{dut._path}.wake is a {type(wake).__name__}, expected a logic signal")
@@ -171,26 +172,48 @@ class RtlHost(HostBase):
         Raises the first failure of a task that nobody joined, and SimulationFailure for a broken rule of the pins or
         when simulated time reaches `limit_ps`.
         """
-        loop, bridge, wake = self.loop, self.bridge, self._wake
         task: LoopTask[T] = self.spawn(coroutine)
+        errors: list[BaseException] = []
+
+        def wake() -> bool:
+            try:
+                self._wake_up(task, limit_ps)
+            except BaseException as error:  # the simulator called: it is raised below
+                errors.append(error)
+            return self._beside or bool(errors) or task.done()
+
+        self._beside = False
         self._advance()
-        while not task.done():
-            due = loop.next_due()
-            if limit_ps is not None and (due is None or due > limit_ps):
-                due = limit_ps
-            bridge.wake_at(due)
-            await wake
-            self.wakes += 1
-            self._take()
-            if (failure := bridge.failure()) is not None:
-                raise SimulationFailure(failure)
-            self._advance()
-            if limit_ps is not None and loop.now_ps >= limit_ps and not task.done():
-                raise SimulationFailure(f"the limit of {limit_ps} ps is reached; under way: {'; '.join(self.owed())}")
-        return loop.result_of(task)
+        self._sleep(limit_ps)
+        self.bridge.on_wake(wake)
+        try:
+            while not task.done() and not errors:
+                await self._wake
+        finally:
+            self.bridge.on_wake(None)
+        if errors:
+            raise errors[0]
+        return self.loop.result_of(task)
+
+    def _wake_up(self, task: LoopTask[Any], limit_ps: int | None) -> None:
+        """Do all that is to be done now, and say when the next thing is due."""
+        bridge, loop = self.bridge, self.loop
+        self.wakes += 1
+        self._take()
+        if (failure := bridge.failure()) is not None:
+            raise SimulationFailure(failure)
+        self._advance()
+        if limit_ps is not None and loop.now_ps >= limit_ps and not task.done():
+            raise SimulationFailure(f"the limit of {limit_ps} ps is reached; under way: {'; '.join(self.owed())}")
+        self._sleep(limit_ps)
+
+    def _sleep(self, limit_ps: int | None) -> None:
+        due = self.loop.next_due()
+        self.bridge.wake_at(limit_ps if limit_ps is not None and (due is None or due > limit_ps) else due)
 
     def begin(self, coroutine: Coroutine[Any, Any, T]) -> LoopTask[T]:
         """Start a task of the loop from outside of it, from a task of cocotb; `run` must be under way."""
+        self._beside = True
         self.loop.now_ps = max(self.loop.now_ps, self.bridge.now_ps())
         task: LoopTask[T] = self.spawn(coroutine)
         # The task may have asked for something earlier than what the pump sleeps for.
