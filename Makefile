@@ -8,6 +8,7 @@ export VIRTIOFS_WAVES   := $(value WAVES)
 export VIRTIOFS_JOBS    := $(value JOBS)
 export VIRTIOFS_DUT     := $(value DUT)
 export VIRTIOFS_PROFILE := $(value PROFILE)
+export VIRTIOFS_WITHOUT := $(value WITHOUT)
 
 setup = @$(PYTHON) tools/bootstrap.py $(1) && .venv/bin/virtiofs-tb $(2)
 
@@ -15,7 +16,7 @@ setup = @$(PYTHON) tools/bootstrap.py $(1) && .venv/bin/virtiofs-tb $(2)
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
-	@echo "  variables: TEST=name SEED=n WAVES=1 JOBS=n DUT=file.f PROFILE=file.toml PYTHON=python3.x"
+	@echo "  variables: TEST=name SEED=n WAVES=1 JOBS=n DUT=file.f PROFILE=file.toml WITHOUT=scoreboard PYTHON=python3.x"
 
 sim: ## run a simulation (TEST=main) and print its summary
 	$(call setup,sim,sim)

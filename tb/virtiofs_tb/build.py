@@ -220,6 +220,7 @@ def build(
         if _up_to_date(build_dir, options):
             return Build(build_dir, waves, log, False, time.monotonic() - started, verilator)
         _begin_anew(build_dir)
+        begun_ns = time.time_ns()
         if echo is not None:
             echo(f"compiling the simulation ({build_dir.name}, Verilator {verilator.version})")
         runner = cocotb_tools.runner.get_runner("verilator")
@@ -246,7 +247,7 @@ def build(
             raise BuildError(f"{error}; the end of {log}:\n{tail}") from error
         finally:
             cocotb_tools.runner.MAX_PARALLEL_BUILD_JOBS = previous_jobs
-        _write_stamp(build_dir, options)
+        _write_stamp(build_dir, options, begun_ns)
     return Build(build_dir, waves, log, True, time.monotonic() - started, verilator)
 
 
@@ -280,8 +281,12 @@ def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else "missing"
 
 
-def _write_stamp(build_dir: Path, options: Mapping[str, object]) -> None:
-    files = {str(file): _digest(file) for file in _inputs(build_dir)}
+def _write_stamp(build_dir: Path, options: Mapping[str, object], begun_ns: int) -> None:
+    # A source that was edited while the compiler ran: nobody knows which version was compiled.
+    files = {
+        str(file): _digest(file) if file.stat().st_mtime_ns < begun_ns else "edited during the build"
+        for file in _inputs(build_dir)
+    }
     (build_dir / _STAMP).write_text(json.dumps({"options": options, "files": files}, indent=1))
 
 

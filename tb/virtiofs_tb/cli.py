@@ -26,6 +26,7 @@ from virtiofs_tb import profile as profiles
 from virtiofs_tb.driver.session import SessionError, load_session
 from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT, RUNS, SESSIONS
 from virtiofs_tb.report import SUMMARY, ResultClass, Summary, print_summary
+from virtiofs_tb.scoreboards import ALL
 
 console = Console()
 FALSE_WORDS = ("", "0", "no", "off", "false")
@@ -43,7 +44,8 @@ def cli() -> None:
 @click.option("--jobs", envvar="VIRTIOFS_JOBS", default="", help="simulations side by side [cores]")
 @click.option("--dut", envvar="VIRTIOFS_DUT", default="", help="file list with another virtio_fs_dut")
 @click.option("--profile", envvar="VIRTIOFS_PROFILE", default="", help="profile of that endpoint (TOML)")
-def sim(tests: str, seed: str, waves: str, jobs: str, dut: str, profile: str) -> None:
+@click.option("--without", envvar="VIRTIOFS_WITHOUT", default="", help="scoreboards to switch off, by name")
+def sim(tests: str, seed: str, waves: str, jobs: str, dut: str, profile: str, without: str) -> None:
     """Build the simulation if needed, run it, print its summary."""
     names = parse_tests(tests)
     run_seed = parse_number("SEED", seed, 0, (1 << 64) - 1) if seed else runner.random_seed()
@@ -56,7 +58,8 @@ def sim(tests: str, seed: str, waves: str, jobs: str, dut: str, profile: str) ->
         raise runner.UsageError(str(error)) from error
     wave_format = runner.wave_format(console.print) if waves.lower() not in FALSE_WORDS else None
 
-    requests = [runner.RunRequest(name, run_seed, wave_format, dut_path, profile_path) for name in names]
+    off = parse_scoreboards(without)
+    requests = [runner.RunRequest(name, run_seed, wave_format, dut_path, profile_path, off) for name in names]
     check_sessions()
     verilator = build.find_verilator()
     if verilator.notice:
@@ -87,9 +90,8 @@ def list_tests() -> None:
 def test(jobs: str) -> None:
     """All tests: unit tests without a simulator, then simulations."""
     workers = parse_number("JOBS", jobs, 1, 256) if jobs else runner.default_jobs()
-    environment = {**os.environ, "VIRTIOFS_JOBS": str(workers)}
-    for name in ("VIRTIOFS_TEST", "VIRTIOFS_SEED", "VIRTIOFS_WAVES", "VIRTIOFS_DUT", "VIRTIOFS_PROFILE"):
-        environment.pop(name, None)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("VIRTIOFS_")}
+    environment["VIRTIOFS_JOBS"] = str(workers)
     command = [sys.executable, "-m", "pytest", "tests/unit", "tests/sim"]
     done = subprocess.run(command, cwd=ROOT, env=environment)
     sys.exit(ResultClass.PASSED if done.returncode == 0 else ResultClass.FAILED)
@@ -178,6 +180,16 @@ def parse_tests(text: str) -> list[str]:
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
             hint = f"did you mean {' or '.join(near)}?" if near else "`make list` shows all"
             raise runner.UsageError(f"TEST={name}: no such test; {hint}")
+    return names
+
+
+def parse_scoreboards(text: str) -> tuple[str, ...]:
+    """WITHOUT=a,b. UsageError for a name that no scoreboard has."""
+    known = [board.name for board in ALL]
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in names:
+        if name not in known:
+            raise runner.UsageError(f"WITHOUT={name}: no such scoreboard; there are {', '.join(known)}")
     return names
 
 

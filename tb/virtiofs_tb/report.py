@@ -157,5 +157,6 @@ def print_summary(console: Console, summary: Summary, run_dir: Path) -> None:
         f"{summary.wall_s:.1f} s, trace {summary.trace_hash[:16] or 'none'}",
         style="bold green" if summary.passed else "bold red",
         highlight=False,
+        soft_wrap=True,
     )
     console.print(f"files: {shown(run_dir)}; again: {summary.rerun}", markup=False, highlight=False, soft_wrap=True)

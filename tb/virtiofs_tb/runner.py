@@ -39,13 +39,17 @@ class UsageError(Exception):
 
 @dataclass(frozen=True)
 class RunRequest:
-    """One simulation. waves: None, 'fst' or 'vcd'; watchdog_s: wall-clock seconds."""
+    """One simulation.
+
+    waves: None, 'fst' or 'vcd'. without: names of scoreboards that are switched off. watchdog_s: wall-clock seconds.
+    """
 
     test: str
     seed: int
     waves: str | None = None
     dut: Path = ENDPOINT_FILELIST
     profile: Path = DEFAULT_PROFILE
+    without: tuple[str, ...] = ()
     watchdog_s: float = WATCHDOG_S
     run_dir: Path | None = None
 
@@ -61,6 +65,8 @@ class RunRequest:
             parts.append(f"DUT={shown(self.dut)}")
         if self.profile != DEFAULT_PROFILE:
             parts.append(f"PROFILE={shown(self.profile)}")
+        if self.without:
+            parts.append(f"WITHOUT={','.join(self.without)}")
         if self.waves:
             parts.append("WAVES=1")
         return " ".join(parts)
@@ -74,6 +80,7 @@ class RunRequest:
             "VIRTIOFS_PROFILE": str(self.profile),
             "VIRTIOFS_DUT": shown(self.dut),
             "VIRTIOFS_RERUN": self.rerun,
+            "VIRTIOFS_WITHOUT": ",".join(self.without),
             "VIRTIOFS_WATCHDOG_S": str(self.watchdog_s),
             # Dictionaries of bytes and strings iterate the same way in every run of this seed.
             "PYTHONHASHSEED": str(self.seed % (1 << 32)),

@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from pyuvm import ConfigDB, uvm_test
 
 from virtiofs_tb import catalogue, profile
 from virtiofs_tb.env import VirtioFsEnv
+from virtiofs_tb.host.base import PACKET_CAPS
 from virtiofs_tb.host.bridge import Port
 from virtiofs_tb.host.rtl_host import RtlHost, SimulationFailure
 from virtiofs_tb.report import FailureReport, ResultClass, Summary
@@ -93,14 +95,17 @@ class SimulationTest(uvm_test):
         )
         top = cocotb.top
         assert isinstance(top, HierarchyObject)
-        self.host = RtlHost(top, self.summary.seed, self.run_dir)
+        endpoint = profile.load(Path(environment["VIRTIOFS_PROFILE"]))
+        caps = replace(PACKET_CAPS, dpu=endpoint.dpu.port)
+        self.host = RtlHost(top, self.summary.seed, self.run_dir, caps=caps)
         self.testbench = Testbench(
             self.host,
             self.host.engine,
             catalogue.find(self.summary.test),
             self.summary.seed,
-            profile.load(Path(environment["VIRTIOFS_PROFILE"])),
+            endpoint,
             attach=False,
+            without=[name for name in environment["VIRTIOFS_WITHOUT"].split(",") if name],
         )
         self.testbench.on_step = self._on_step
         seconds = float(environment["VIRTIOFS_WATCHDOG_S"])

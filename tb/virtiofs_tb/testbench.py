@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 
 from virtiofs_model.engine import EnginePort
@@ -23,7 +23,7 @@ from virtiofs_tb.paths import SESSIONS
 from virtiofs_tb.profile import Profile
 from virtiofs_tb.report import FailureReport, ResultClass, StepReport, Summary
 from virtiofs_tb.scenario import Bench, Scenario
-from virtiofs_tb.scoreboards import ScoreboardSet
+from virtiofs_tb.scoreboards import ALL, ScoreboardSet
 from virtiofs_tb.seeds import stream
 
 QUIET_PS = 20_000_000  # so long without a packet after the last step, and nothing is under way any more
@@ -59,7 +59,7 @@ class Testbench:
 
     host: RtlHost or ModelHost; engine: where its firmware attaches. server: what the firmware answers with (default:
     the golden file system, empty). attach: the scoreboards take the log's batches themselves; False where somebody
-    hands them on (the UVM environment).
+    hands them on (the UVM environment). without: names of scoreboards that are switched off.
     """
 
     __test__ = False  # not a pytest class
@@ -73,13 +73,14 @@ class Testbench:
         profile: Profile,
         server: FuseServer | None = None,
         attach: bool = True,
+        without: Collection[str] = (),
     ) -> None:
         self.host = host
         self.entry = entry
         self.seed = seed
         self.profile = profile
         self.firmware = FirmwareAgent(engine, server or RamfsServer(), host.loop, stream(seed, "firmware"))
-        self.scoreboards = ScoreboardSet(profile)
+        self.scoreboards = ScoreboardSet(profile, {board.name for board in ALL} - set(without))
         self.scoreboards.require(*entry.must_check)
         self.steps: list[StepReport] = []
         self.speeds: list[StepSpeed] = []

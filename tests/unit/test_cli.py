@@ -44,6 +44,7 @@ def one_line(text: str) -> str:
         (("sim", "--dut", "missing.f"), "DUT=missing.f: no such file"),
         (("sim", "--profile", "missing.toml"), "PROFILE=missing.toml: no such file"),
         (("sim", "--profile", "pyproject.toml"), "unknown key"),
+        (("sim", "--without", "everything"), "WITHOUT=everything: no such scoreboard; there are config_space"),
         (("sim", "--colour"), "--colour"),
         (("simulate",), "simulate"),
     ],

@@ -28,6 +28,8 @@ class MailboxDriver(uvm_driver):
     async def run_phase(self) -> None:
         while True:
             item: NotifyItem = await self.seq_item_port.get_next_item()
+            if self.host.dpu is None:
+                raise RuntimeError("this endpoint has no DPU port (profile: dpu.port), so it takes no notifications")
             item.result = await in_loop(self.host, self.host.dpu.notify(item.message))
             self.seq_item_port.item_done()
 

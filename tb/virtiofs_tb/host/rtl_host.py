@@ -133,10 +133,9 @@ class RtlHost(HostBase):
     """HostPort of the simulation that this process is.
 
     dut: cocotb's handle of tb_top. log_dir: where the observation log goes (None: kept nowhere).
-    bridge, engine, dpu: the other sides of the endpoint. wakes: how often the simulation had to wait for Python.
+    bridge, engine, dpu: the other sides of the endpoint (dpu is None where caps says that there is none).
+    wakes: how often the simulation had to wait for Python.
     """
-
-    dpu: RtlDpu
 
     def __init__(
         self,
@@ -150,8 +149,9 @@ class RtlHost(HostBase):
         self.bridge.coalesce(COALESCE_CYCLES)
         loop = Loop()
         log = ObservationLog(log_dir, self.bridge.next_seq)
-        self.dpu = RtlDpu(loop, log, self.bridge.dpu_command)
-        super().__init__(loop, BridgeLink(self.bridge), log, seed, timing, caps, self.dpu)
+        self._dpu = RtlDpu(loop, log, self.bridge.dpu_command)
+        dpu = self._dpu if caps.dpu else None
+        super().__init__(loop, BridgeLink(self.bridge), log, seed, timing, caps, dpu)
         self.engine = RtlEngine(self.bridge, log, loop)
         self.wakes = 0
         self._beside = False  # tasks of cocotb have a part in what runs: cocotb is woken each time
@@ -227,7 +227,7 @@ class RtlHost(HostBase):
         self.loop.now_ps = self.bridge.now_ps()
         if drained is None:
             return
-        root, engine, dpu = self.root.receive, self.engine.receive, self.dpu.receive
+        root, engine, dpu = self.root.receive, self.engine.receive, self._dpu.receive
         for record in self.log.append_raw(drained.records, drained.payload_base, drained.payload):
             kind = record.kind
             if kind == Kind.TLP:
