@@ -14,6 +14,14 @@ from typing import Protocol
 HEAD_BYTES_MAX = 1024
 """At most this many bytes of the readable part travel with a request."""
 
+EPOCHS = 16
+"""Epochs count device resets modulo this."""
+
+
+def is_older(epoch: int, than: int) -> bool:
+    """Whether `epoch` came before `than`. Messages that meet are never half of EPOCHS apart."""
+    return 0 < (than - epoch) % EPOCHS < EPOCHS // 2
+
 
 class Lane(IntEnum):
     """Write lane of a request: posted order holds within a lane."""

@@ -26,6 +26,7 @@ from virtiofs_model.engine import (
     MoverJob,
     MoverResult,
     ReplyKind,
+    is_older,
 )
 from virtiofs_model.layouts.fuse import FuseInHeader, FuseOutHeader
 from virtiofs_tb.host.loop import Loop, Timer
@@ -87,6 +88,7 @@ class FirmwareAgent:
         """Requests for which this says True are kept unanswered until release_held()."""
         self._loop = loop
         self._rng = rng
+        self._epoch = 0
         self._open: dict[int, _Open] = {}
         self._held: list[int] = []
         self._timers: set[Timer] = set()
@@ -109,6 +111,10 @@ class FirmwareAgent:
     # ---- messages of the endpoint ----
 
     def _on_request(self, request: EngineRequest, head: bytes) -> None:
+        if is_older(request.epoch, self._epoch):
+            return  # a reset came while the endpoint was sending it: its bytes mean nothing
+        if request.epoch != self._epoch:
+            self._enter(request.epoch)
         self.requests_by_opcode[int.from_bytes(head[4:8], "little")] += 1
         self._open[request.ctx] = _Open(request, head)
         missing = request.readable - len(head)
@@ -136,20 +142,24 @@ class FirmwareAgent:
         self._ready(done.ctx)
 
     def _on_control(self, control: EngineControl) -> None:
-        if control.kind == ControlKind.DEVICE_RESET:
-            self.server.reset()
-            gone = list(self._open)
-        else:
-            gone = [ctx for ctx, entry in self._open.items() if entry.request.queue == control.queue]
-        for ctx in gone:
-            del self._open[ctx]
-        self._held = [ctx for ctx in self._held if ctx in self._open]
-        if control.kind == ControlKind.DEVICE_RESET:
-            for timer in self._timers:
-                timer.cancel()
-            self._timers.clear()
+        if control.kind != ControlKind.DEVICE_RESET:
+            for ctx in [ctx for ctx, entry in self._open.items() if entry.request.queue == control.queue]:
+                del self._open[ctx]
+            self._held = [ctx for ctx in self._held if ctx in self._open]
+        elif control.epoch != self._epoch:
+            self._enter(control.epoch)
         # Not among the timers: a further reset must not swallow the acknowledgement that is owed for this one.
         self._loop.call_at(self._loop.now_ps + self._delay_ps(), lambda: self.port.control_ack(control.epoch))
+
+    def _enter(self, epoch: int) -> None:
+        """The device was reset. A request of the new epoch may tell it before the control message does."""
+        self._epoch = epoch
+        self.server.reset()
+        self._open.clear()
+        self._held.clear()
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
 
     # ---- answering ----
 

@@ -10,7 +10,15 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 
-from virtiofs_model.engine import HEAD_BYTES_MAX, Lane, MoverDirection, MoverResult, ReplyKind
+from virtiofs_model.engine import (
+    HEAD_BYTES_MAX,
+    ControlKind,
+    Lane,
+    MoverDirection,
+    MoverResult,
+    ReplyKind,
+    is_older,
+)
 from virtiofs_tb.profile import Profile
 from virtiofs_tb.scoreboards.base import Scoreboard
 from virtiofs_tb.scoreboards.events import (
@@ -92,6 +100,7 @@ class FuseScoreboard(Scoreboard):
         self._storage = Storage()
         self._next_tick = 0
         self._resetting = False
+        self._epoch = 0
 
     # ---- requests ----
 
@@ -99,6 +108,10 @@ class FuseScoreboard(Scoreboard):
         self.count("request")
         if self._resetting:
             return
+        if is_older(event.epoch, self._epoch):
+            self.count("request cut off by a reset")
+            return
+        self._epoch = event.epoch
         expected_head = min(event.readable, HEAD_BYTES_MAX)
         if event.head_bytes != expected_head or len(event.head) != expected_head:
             self.fail(
@@ -359,6 +372,8 @@ class FuseScoreboard(Scoreboard):
 
     def on_engine_control(self, event: EngineControlSeen) -> None:
         self.count("control")
+        if event.kind == ControlKind.DEVICE_RESET:
+            self._epoch = event.epoch
 
     def on_reset_begin(self, event: ResetBegin) -> None:
         self._resetting = True

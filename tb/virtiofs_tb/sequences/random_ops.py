@@ -134,12 +134,15 @@ class _File:
 
 
 class RandomRunner:
-    """Performs items over one device. max_write: what FUSE_INIT granted, bytes."""
+    """Performs items over one device. max_write: what FUSE_INIT granted, bytes; prefix: of the names of its files."""
 
-    def __init__(self, device: VirtioFsDevice, client: FuseClient, max_write: int = MAX_TRANSFER) -> None:
+    def __init__(
+        self, device: VirtioFsDevice, client: FuseClient, max_write: int = MAX_TRANSFER, prefix: bytes = b"worker"
+    ) -> None:
         self.device = device
         self.client = client
         self.max_write = max_write
+        self.prefix = prefix
         self.performed = 0
         self.bytes_moved = 0
         self._files: dict[int, _File] = {}
@@ -149,7 +152,7 @@ class RandomRunner:
         workers = sorted({item.worker for item in items})
         for worker in workers:
             if worker not in self._files:
-                self._files[worker] = await self._create(b"worker-%d" % worker, worker)
+                self._files[worker] = await self._create(b"%b-%d" % (self.prefix, worker), worker)
         host = self.device.host
         tasks = [host.spawn(self._work([item for item in items if item.worker == w], stop)) for w in workers]
         for task in tasks:

@@ -11,6 +11,8 @@ from virtiofs_tb.driver.notify_pool import every_notification
 from virtiofs_tb.driver.virtio import KNOWN_FEATURES, Settings
 from virtiofs_tb.host.port import HostPort, NotifyResult, Straps
 from virtiofs_tb.scenario import Bench, scenario
+from virtiofs_tb.seeds import log_uniform
+from virtiofs_tb.sequences.random_ops import RandomItem, RandomRunner, generate
 
 WITHOUT = KNOWN_FEATURES & ~Feature.FS_NOTIFICATION.mask
 QUIET_PS = 20_000_000
@@ -69,6 +71,45 @@ async def reset_in_the_middle_of_traffic(host: HostPort, tb: Bench) -> None:
         check("an interrupt after reset", device.last_interrupt_ps > moment, False, "RESET-D02")
         check("device_status", await device.status(), DeviceStatus(0), "PCI-COMMON-D08")
     check("requests answered between resets", answered > 0, True, "RESET-D01")
+    await use(host, tb, await start(host, tb, device))
+
+
+async def items_until_reset(runner: RandomRunner, items: list[RandomItem]) -> None:
+    """Perform one worker's items until the device is reset."""
+    try:
+        await runner.run(items)
+    except QueueStopped:
+        return
+
+
+@scenario(clauses=["RESET-D01", "RESET-D02", "RESET-D03", "PCI-COMMON-D07", "PCI-COMMON-D08", "CLEAN-R02"])
+async def resets_in_the_middle_of_random_operations(host: HostPort, tb: Bench) -> None:
+    """The same with bulk data both ways, long chains and notifications under way."""
+    device = await discover(host, tb)
+    performed = 0
+    for attempt in range(tb.option("resets", 8)):
+        rng = tb.rng("resets/random moment", attempt)
+        ready = await start(host, tb, device)
+        granted = await ready.client.init(flags=int(INIT_FLAGS))
+        runner = RandomRunner(device, ready.client, granted.max_write, b"attempt-%d" % attempt)
+        count = tb.option("workers", 12)
+        items = generate(tb.seed, 20 * count, count, 1000 * attempt)
+        workers = [
+            host.spawn(items_until_reset(runner, [item for item in items if item.worker == number]))
+            for number in range(count)
+        ]
+        await host.sleep(int(log_uniform(rng, 2_000_000, 100_000_000)))
+        if host.dpu is not None:
+            for message in every_notification(300):
+                await host.dpu.notify(message)
+        await device.reset()
+        moment = host.now_ps()
+        for worker in workers:
+            await worker.join()
+        await host.sleep(QUIET_PS // 4)
+        check("an interrupt after reset", device.last_interrupt_ps > moment, False, "RESET-D02")
+        performed += runner.performed
+    check("items performed between resets", performed > 0, True, "RESET-D01")
     await use(host, tb, await start(host, tb, device))
 
 
