@@ -1,4 +1,4 @@
-"""Error codes and counters that the endpoint shows on its DPU port (hdl/pkg/endpoint_pkg.sv has the same)."""
+"""Error codes that the endpoint shows in the error log of its DPU port (hdl/pkg/endpoint_pkg.sv has the same)."""
 
 from __future__ import annotations
 
@@ -31,28 +31,6 @@ class ErrorCode(IntEnum):
     ENGINE_CONTEXT = 19  # reply or job for a context that is not with the engine
     ENGINE_LENGTH = 20  # reply or job beyond the readable or writable part
     CHAIN_BYTES = 21  # a chain of 2^32 bytes or more (fatal)
-
-
-class Counter(IntEnum):
-    """Counters by index."""
-
-    REQUESTS = 0
-    REPLIES = 1
-    NO_REPLIES = 2
-    NOTIFY_DELIVERED = 3
-    NOTIFY_HELD = 4
-    NOTIFY_REFUSED = 5
-    NOTIFY_CHAINS_RETURNED = 6
-    NOTIFY_EMPTIED = 7
-    STALE_EPOCH = 8
-    READ_TLPS = 9
-    WRITE_TLPS = 10
-    INTERRUPTS = 11
-    INTERRUPTS_SUPPRESSED = 12
-    ERRORS = 13
-
-
-COUNTERS = 16
 
 
 @dataclass(frozen=True)

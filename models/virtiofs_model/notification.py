@@ -5,18 +5,11 @@ from __future__ import annotations
 import struct
 from collections import deque
 from dataclasses import dataclass, field
-from enum import IntEnum
+
+from virtiofs_model.layouts.dpu import NotifyResult
 
 FUSE_OUT_HEADER_SIZE = 16
 STORE_BYTES = 16384
-
-
-class NotifyAnswer(IntEnum):
-    """What the notify mailbox says."""
-
-    ACCEPTED = 1  # stored, a buffer is ready
-    HELD = 2  # stored, waiting for a buffer or for the INIT reply
-    REFUSED = 3  # nothing is kept
 
 
 @dataclass(frozen=True)
@@ -44,14 +37,14 @@ class MessageStore:
     messages: deque[Message] = field(default_factory=deque)
     used_bytes: int = 0
 
-    def offer(self, data: bytes, ticket: int, ready_buffers: int) -> NotifyAnswer:
+    def offer(self, data: bytes, ticket: int, ready_buffers: int) -> NotifyResult:
         """Store a message if there is room. ready_buffers: chains that are fetched and usable."""
         if self.used_bytes + len(data) > self.capacity:
-            return NotifyAnswer.REFUSED
+            return NotifyResult.REFUSED
         unclaimed = ready_buffers - len(self.messages)
         self.messages.append(Message(data, ticket))
         self.used_bytes += len(data)
-        return NotifyAnswer.ACCEPTED if self.initialised and unclaimed > 0 else NotifyAnswer.HELD
+        return NotifyResult.ACCEPTED if self.initialised and unclaimed > 0 else NotifyResult.HELD
 
     def may_leave(self, replies_used: int) -> bool:
         """Whether the first message may go: after INIT, and behind every reply that was given before it."""

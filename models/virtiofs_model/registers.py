@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from virtiofs_model.defects import Defect
+from virtiofs_model.layouts.dpu import NOTIFY_BUF_SIZE_DEFAULT
+from virtiofs_model.layouts.dpu import NOTIFY_BUF_SIZE_MIN as NOTIFY_BUF_SIZE_MIN
 from virtiofs_model.layouts.virtio import (
     VIRTIO_MSI_NO_VECTOR,
     DeviceStatus,
@@ -17,8 +19,6 @@ from virtiofs_model.layouts.virtio import (
 
 MAX_REQUEST_QUEUES = 8
 MAX_QUEUES = 2 + MAX_REQUEST_QUEUES
-NOTIFY_BUF_SIZE_MIN = 296
-NOTIFY_BUF_SIZE_MAX = 8192
 DEFAULT_FEATURES = Feature.VERSION_1.mask | Feature.INDIRECT_DESC.mask | Feature.FS_NOTIFICATION.mask
 _DRIVER_STATUS = (
     DeviceStatus.ACKNOWLEDGE
@@ -54,7 +54,7 @@ class DeviceStraps:
     features: int = DEFAULT_FEATURES
     literal: bool = False
     max_queue_size: int = 1024
-    notify_buf_size: int = 4136
+    notify_buf_size: int = NOTIFY_BUF_SIZE_DEFAULT
     notify_policy: NotifyPolicy = NotifyPolicy.HOLD
     tag: bytes = b"virtiofs"
 

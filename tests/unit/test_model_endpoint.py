@@ -8,12 +8,12 @@ import pytest
 
 from tests.unit.tiny_host import BAR, DEVICE, TinyHost, message
 from virtiofs_model.config_space import BAR0
-from virtiofs_model.endpoint import Channel, StrapError
+from virtiofs_model.endpoint import Channel
 from virtiofs_model.engine import EngineNotify, EngineReply, MoverDone, MoverJob, NotifyClass, ReplyKind
 from virtiofs_model.errors import ErrorCode
+from virtiofs_model.layouts.dpu import AxiResponse, DpuRegister, NotifyResult
 from virtiofs_model.layouts.tlp import CompletionStatus, TlpKind
 from virtiofs_model.layouts.virtio import DeviceStatus, Feature
-from virtiofs_model.notification import NotifyAnswer
 from virtiofs_model.tlp import completion, config_read, enabled_range, memory_read
 
 V1 = Feature.VERSION_1.mask
@@ -229,7 +229,7 @@ def test_queue_numbering() -> None:
         (True, V1 | 1, [1024] * 6 + [0] * 2),
     ):
         host = TinyHost()
-        host.endpoint.dpu.strap(literal=literal)
+        host.strap(DpuRegister.PERSONALITY, literal)
         host.enable_pci()
         assert host.get(0x12, 2) == 6
         host.negotiate(features)
@@ -242,13 +242,14 @@ def test_queue_numbering() -> None:
 
 def test_features_and_straps() -> None:
     host = TinyHost()
-    host.endpoint.dpu.strap(tag=b"x" * 36, notify_buf_size=300, num_request_queues=2)
+    host.strap(DpuRegister.TAG, 0x78787878)
+    host.strap(DpuRegister.NOTIFY_BUF_SIZE, 300)
+    host.strap(DpuRegister.NUM_REQUEST_QUEUES, 2)
     host.enable_pci()
     assert not host.negotiate(Feature.INDIRECT_DESC.mask) & DeviceStatus.FEATURES_OK
     assert not host.negotiate(V1 | Feature.EVENT_IDX.mask) & DeviceStatus.FEATURES_OK
     assert host.negotiate(V1) & DeviceStatus.FEATURES_OK
-    with pytest.raises(StrapError):
-        host.endpoint.dpu.strap(num_request_queues=1)
+    assert host.endpoint.dpu.write(DpuRegister.NUM_REQUEST_QUEUES, 1) == AxiResponse.SLVERR
     assert (host.get(0x2024), host.get(0x2028), host.get(0x2000)) == (2, 300, 0x78787878)
     host.set(0x16, 1, 2)
     host.set(0x18, 48, 2)
@@ -260,9 +261,9 @@ def test_features_and_straps() -> None:
 def test_notifications_flow() -> None:
     host = started()
     notify = host.endpoint.dpu.notify
-    assert notify(message(100)) is NotifyAnswer.HELD
-    assert notify(message(100)[:-1]) is NotifyAnswer.REFUSED
-    assert notify(message(4137)) is NotifyAnswer.REFUSED
+    assert notify(message(100)) is NotifyResult.HELD
+    assert notify(message(100)[:-1]) is NotifyResult.REFUSED
+    assert notify(message(4137)) is NotifyResult.REFUSED
     small = host.add(1, [], [4000])
     readable = host.add(1, [b"x"], [4136])
     good = host.add(1, [], [50, 5000])
@@ -274,11 +275,11 @@ def test_notifications_flow() -> None:
     assert codes == [ErrorCode.NOTIFY_SMALL, ErrorCode.NOTIFY_READABLE]
     buffers = [host.add(1, [], [4136])[0] for _ in range(3)]
     host.run()
-    assert notify(message(4136)) is NotifyAnswer.ACCEPTED
+    assert notify(message(4136)) is NotifyResult.ACCEPTED
     host.run()
     assert host.used(1)[0][1] == 4136
     answers = [notify(message(4000, code)) for code in range(1, 7)]
-    assert answers == [NotifyAnswer.ACCEPTED] * 2 + [NotifyAnswer.HELD] * 2 + [NotifyAnswer.REFUSED] * 2
+    assert answers == [NotifyResult.ACCEPTED] * 2 + [NotifyResult.HELD] * 2 + [NotifyResult.REFUSED] * 2
     host.run()
     assert [host.peek(b, 8) for b in buffers[1:]] == [message(4000, c)[:8] for c in (1, 2)]
 
@@ -289,7 +290,7 @@ def test_notification_waits_for_init_and_for_earlier_replies() -> None:
     host.add(1, [], [4136])
     host.add(1, [], [4136])
     host.run()
-    assert host.endpoint.dpu.notify(message(50)) is NotifyAnswer.HELD
+    assert host.endpoint.dpu.notify(message(50)) is NotifyResult.HELD
     host.run()
     assert host.used(1) == []
     host.init_session()
@@ -365,7 +366,7 @@ def test_lost_completion_times_out() -> None:
 
 def test_new_init_empties_the_store() -> None:
     host = started()
-    assert host.endpoint.dpu.notify(message(50)) is NotifyAnswer.HELD
+    assert host.endpoint.dpu.notify(message(50)) is NotifyResult.HELD
     host.init_session()
     host.add(1, [], [4136])
     host.run()
@@ -377,7 +378,7 @@ def test_notifications_of_the_engine_follow_the_policy() -> None:
     big = [message(4000, code) for code in range(1, 6)]
     for policy, lost in ((0, 0), (1, 1), (2, 2)):
         host = TinyHost()
-        host.endpoint.dpu.strap(notify_policy=policy)
+        host.strap(DpuRegister.NOTIFY_POLICY, policy)
         host.start()
         host.init_session()
         for data in (*big, big[0]):

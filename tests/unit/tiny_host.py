@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from virtiofs_model.config_space import BAR0
 from virtiofs_model.endpoint import Channel, ModelEndpoint
 from virtiofs_model.engine import EngineControl, EngineReply, EngineRequest, ReplyKind
+from virtiofs_model.layouts.dpu import AxiResponse
 from virtiofs_model.layouts.tlp import CompletionStatus, TlpKind
 from virtiofs_model.layouts.virtio import DescFlags, DeviceStatus, Feature
 from virtiofs_model.tlp import (
@@ -72,6 +73,11 @@ class TinyHost:
         self.endpoint.engine.on_request(lambda request, head: self.heads.append(head))
         self.epochs = [0]
         self.endpoint.engine.on_control(self.acknowledge)
+
+    # ---- DPU ----
+
+    def strap(self, register: int, value: int) -> None:
+        assert self.endpoint.dpu.write(register, value) == AxiResponse.OKAY
 
     # ---- link ----
 

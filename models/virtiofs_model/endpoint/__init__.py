@@ -2,6 +2,6 @@
 
 from virtiofs_model.endpoint.core import Channel, Output
 from virtiofs_model.endpoint.device import ModelEndpoint
-from virtiofs_model.endpoint.dpu import DpuRegisters, StrapError
+from virtiofs_model.endpoint.dpu import DpuRegisters
 
-__all__ = ["Channel", "DpuRegisters", "ModelEndpoint", "Output", "StrapError"]
+__all__ = ["Channel", "DpuRegisters", "ModelEndpoint", "Output"]

@@ -9,12 +9,12 @@ from enum import IntEnum
 from virtiofs_model.config_space import ConfigSpace
 from virtiofs_model.defects import Defect
 from virtiofs_model.endpoint.tasks import Scheduler, Signal
-from virtiofs_model.errors import COUNTERS, Counter, ErrorCode, LoggedError
+from virtiofs_model.errors import ErrorCode, LoggedError
+from virtiofs_model.layouts.dpu import COUNTER_DWORDS, ERROR_LOG_ENTRIES, DpuCounter
 from virtiofs_model.registers import DeviceStraps, VirtioRegisters
 from virtiofs_model.tlp import Header, Tlp, encode
 from virtiofs_model.virtqueue import ChainError
 
-ERROR_LOG_ENTRIES = 16
 SERVICE = "service"
 """Group of the tasks that a device reset ends."""
 FRONT = "front"
@@ -43,7 +43,7 @@ class Core:
         self.config = ConfigSpace(msix_vectors, straps.device_config_length(), defect)
         self.registers = VirtioRegisters(msix_vectors, defect, straps=straps)
         self.output = output
-        self.counters = [0] * COUNTERS
+        self.counters = [0] * COUNTER_DWORDS
         self.errors: deque[LoggedError] = deque()
         self.bus_master_changed = Signal(self.scheduler)
         self.on_needs_reset: Callable[[], None] = lambda: None
@@ -58,13 +58,13 @@ class Core:
         header, payload = encode(tlp)
         self.output(int(channel), header, payload)
 
-    def count(self, counter: Counter) -> None:
+    def count(self, counter: DpuCounter) -> None:
         """Add one to a counter."""
         self.counters[counter] = (self.counters[counter] + 1) & 0xFFFFFFFF
 
     def log(self, code: ErrorCode, queue: int = 0, address: int = 0, fatal: bool = False) -> None:
         """Log an error (the newest is dropped when the log is full); a fatal one sets DEVICE_NEEDS_RESET."""
-        self.count(Counter.ERRORS)
+        self.count(DpuCounter.ERRORS)
         if len(self.errors) < ERROR_LOG_ENTRIES:
             self.errors.append(LoggedError(code, fatal, queue, address))
         if fatal and not self.registers.resetting and self.registers.needs_reset():

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from virtiofs_model.defects import Defect
 from virtiofs_model.endpoint.core import Channel, Core
 from virtiofs_model.endpoint.tasks import Signal, Steps
-from virtiofs_model.errors import Counter, ErrorCode
+from virtiofs_model.errors import ErrorCode
+from virtiofs_model.layouts.dpu import DpuCounter
 from virtiofs_model.layouts.tlp import CompletionStatus, TlpKind
 from virtiofs_model.tlp import Tlp, completion_bytes, memory_read, memory_write
 
@@ -70,7 +71,7 @@ class Dma:
             tag = self._free.popleft()
             self._out[tag] = _Request(read, address + offset, offset, chunk)
             self._core.send(Channel.RQ, memory_read(address + offset, chunk, self._core.config.requester_id, tag))
-            self._core.count(Counter.READ_TLPS)
+            self._core.count(DpuCounter.READ_TLPS)
             offset += chunk
             yield None
         while read.left:
@@ -88,7 +89,7 @@ class Dma:
             chunk = min(len(data) - offset, self._write_limit(address + offset))
             piece = data[offset : offset + chunk]
             self._core.send(Channel.RQ, memory_write(address + offset, piece, self._core.config.requester_id))
-            self._core.count(Counter.WRITE_TLPS)
+            self._core.count(DpuCounter.WRITE_TLPS)
             offset += chunk
             yield None
 

@@ -1,54 +1,31 @@
 """The DPU's register port of the model: straps, time, status, counters, error log and notify mailbox.
 
-`read` and `write` are the AXI4-Lite map of the endpoint; the other methods do the same in one call.
+`read` and `write` are the AXI4-Lite map of the endpoint; the other methods do in one call what takes many accesses.
 """
 
 from __future__ import annotations
 
 from virtiofs_model.endpoint.core import Core
 from virtiofs_model.endpoint.notifier import Notifier
-from virtiofs_model.errors import COUNTERS, Counter, ErrorCode, LoggedError
-from virtiofs_model.layouts.virtio import VIRTIO_FS_TAG_SIZE, Feature
-from virtiofs_model.notification import NotifyAnswer
-from virtiofs_model.registers import (
-    DEFAULT_FEATURES,
+from virtiofs_model.errors import ErrorCode, LoggedError
+from virtiofs_model.layouts.dpu import (
+    COUNTER_DWORDS,
+    DPU_ID,
+    DPU_VERSION,
     NOTIFY_BUF_SIZE_MAX,
     NOTIFY_BUF_SIZE_MIN,
-    NotifyPolicy,
+    AxiResponse,
+    DpuCounter,
+    DpuRegister,
+    NotifyResult,
 )
+from virtiofs_model.layouts.virtio import VIRTIO_FS_TAG_SIZE, Feature
+from virtiofs_model.registers import DEFAULT_FEATURES, NotifyPolicy
 
-OKAY = 0
-SLVERR = 2
-
-ID = 0x000
-VERSION = 0x004
-NUM_REQUEST_QUEUES = 0x010
-FEATURES_LO = 0x014
-FEATURES_HI = 0x018
-PERSONALITY = 0x01C
-MAX_QUEUE_SIZE = 0x020
-NOTIFY_BUF_SIZE = 0x024
-NOTIFY_POLICY = 0x028
-TAG = 0x040
-TIME_SEC_LO = 0x080
-TIME_SEC_HI = 0x084
-TIME_NSEC = 0x088
-STATUS = 0x0A0
-COUNTER = 0x100
-ERROR_COUNT = 0x200
-ERROR_HEAD = 0x204
-ERROR_ADDR_LO = 0x208
-ERROR_ADDR_HI = 0x20C
-ERROR_POP = 0x210
-NOTIFY_DATA = 0x300
-NOTIFY_LENGTH = 0x304
-NOTIFY_STATUS = 0x308
-
-ID_VALUE = 0x43534656
-
-
-class StrapError(Exception):
-    """A strap was refused: device_status is not 0, or the value is out of range (the message names which)."""
+_STRAPS = (
+    *range(DpuRegister.NUM_REQUEST_QUEUES, DpuRegister.NOTIFY_POLICY + 4, 4),
+    *range(DpuRegister.TAG, DpuRegister.TAG + VIRTIO_FS_TAG_SIZE, 4),
+)
 
 
 class DpuRegisters:
@@ -58,50 +35,19 @@ class DpuRegisters:
         self._core = core
         self._notifier = notifier
         self._limits = (request_queues, queue_size)
-        self._time = {TIME_SEC_LO: 0, TIME_SEC_HI: 0, TIME_NSEC: 0}
+        self._time: dict[int, int] = {DpuRegister.TIME_SEC_LO: 0, DpuRegister.TIME_SEC_HI: 0, DpuRegister.TIME_NSEC: 0}
         self._message = bytearray()
         self._answer = 0
 
     # ---- in one call ----
 
-    def strap(
-        self,
-        *,
-        num_request_queues: int | None = None,
-        features: int | None = None,
-        literal: bool | None = None,
-        max_queue_size: int | None = None,
-        notify_buf_size: int | None = None,
-        notify_policy: int | None = None,
-        tag: bytes | None = None,
-    ) -> None:
-        """Set straps; None leaves one as it is. Raises StrapError."""
-        writes: list[tuple[int, int]] = []
-        if features is not None:
-            writes += [(FEATURES_LO, features & 0xFFFFFFFF), (FEATURES_HI, features >> 32)]
-        for register, value in (
-            (NUM_REQUEST_QUEUES, num_request_queues),
-            (PERSONALITY, literal),
-            (MAX_QUEUE_SIZE, max_queue_size),
-            (NOTIFY_BUF_SIZE, notify_buf_size),
-            (NOTIFY_POLICY, notify_policy),
-        ):
-            if value is not None:
-                writes.append((register, int(value)))
-        if tag is not None:
-            padded = tag.ljust(VIRTIO_FS_TAG_SIZE, b"\0")
-            writes += [(TAG + at, int.from_bytes(padded[at : at + 4], "little")) for at in range(0, len(padded), 4)]
-        for register, value in writes:
-            if self.write(register, value) != OKAY:
-                raise StrapError(f"strap {register:#05x} refused the value {value:#x}")
-
-    def notify(self, message: bytes) -> NotifyAnswer:
+    def notify(self, message: bytes) -> NotifyResult:
         """Hand a whole message to the notify mailbox."""
         return self._notifier.offer(message)
 
     def counters(self) -> dict[str, int]:
         """All counters by name."""
-        return {counter.name.lower(): self._core.counters[counter] for counter in Counter}
+        return {counter.name.lower(): self._core.counters[counter] for counter in DpuCounter}
 
     def error_log(self) -> list[LoggedError]:
         """Take all entries out of the log."""
@@ -111,101 +57,99 @@ class DpuRegisters:
 
     # ---- by register ----
 
-    def read(self, address: int) -> tuple[int, int]:
-        """Value and response of a 32-bit read."""
+    def read(self, address: int) -> int:
+        """The value of a 32-bit read, which is always answered with OKAY; 0 where there is no register."""
         straps = self._core.registers.straps
         errors = self._core.errors
-        if address in self._time:
-            return self._time[address], OKAY
-        if TAG <= address < TAG + VIRTIO_FS_TAG_SIZE:
-            tag = straps.tag.ljust(VIRTIO_FS_TAG_SIZE, b"\0")
-            return int.from_bytes(tag[address - TAG : address - TAG + 4], "little"), OKAY
-        if COUNTER <= address < COUNTER + 4 * COUNTERS:
-            return self._core.counters[(address - COUNTER) // 4], OKAY
-        if address in (ERROR_HEAD, ERROR_ADDR_LO, ERROR_ADDR_HI) and errors:
-            first = errors[0]
-            if address == ERROR_HEAD:
-                return first.fatal << 16 | first.queue << 8 | first.code, OKAY
-            return first.address >> (32 if address == ERROR_ADDR_HI else 0) & 0xFFFFFFFF, OKAY
-        values = {
-            ID: ID_VALUE,
-            VERSION: 1,
-            NUM_REQUEST_QUEUES: straps.num_request_queues,
-            FEATURES_LO: straps.features & 0xFFFFFFFF,
-            FEATURES_HI: straps.features >> 32,
-            PERSONALITY: int(straps.literal),
-            MAX_QUEUE_SIZE: straps.max_queue_size,
-            NOTIFY_BUF_SIZE: straps.notify_buf_size,
-            NOTIFY_POLICY: straps.notify_policy.value,
-            STATUS: self._core.registers.status,
-            ERROR_COUNT: len(errors),
-            NOTIFY_STATUS: self._answer,
+        oldest = errors[0] if errors else LoggedError(ErrorCode.NONE, False, 0, 0)
+        if DpuRegister.TAG <= address < DpuRegister.TAG + VIRTIO_FS_TAG_SIZE:
+            at = address - DpuRegister.TAG
+            return int.from_bytes(straps.tag.ljust(VIRTIO_FS_TAG_SIZE, b"\0")[at : at + 4], "little")
+        if DpuRegister.COUNTERS <= address < DpuRegister.COUNTERS + 4 * COUNTER_DWORDS:
+            return self._core.counters[(address - DpuRegister.COUNTERS) // 4]
+        values: dict[int, int] = {
+            DpuRegister.ID: DPU_ID,
+            DpuRegister.VERSION: DPU_VERSION,
+            DpuRegister.NUM_REQUEST_QUEUES: straps.num_request_queues,
+            DpuRegister.FEATURES_LO: straps.features & 0xFFFFFFFF,
+            DpuRegister.FEATURES_HI: straps.features >> 32,
+            DpuRegister.PERSONALITY: int(straps.literal),
+            DpuRegister.MAX_QUEUE_SIZE: straps.max_queue_size,
+            DpuRegister.NOTIFY_BUF_SIZE: straps.notify_buf_size,
+            DpuRegister.NOTIFY_POLICY: straps.notify_policy.value,
+            DpuRegister.STATUS: self._core.registers.status,
+            DpuRegister.ERROR_COUNT: len(errors),
+            DpuRegister.ERROR_HEAD: oldest.fatal << 16 | oldest.queue << 8 | oldest.code,
+            DpuRegister.ERROR_ADDR_LO: oldest.address & 0xFFFFFFFF,
+            DpuRegister.ERROR_ADDR_HI: oldest.address >> 32,
+            DpuRegister.NOTIFY_STATUS: self._answer,
+            **self._time,
         }
-        return values.get(address, 0), OKAY
+        return values.get(address, 0)
 
-    def write(self, address: int, value: int) -> int:
-        """The response of a 32-bit write."""
+    def write(self, address: int, value: int) -> AxiResponse:
+        """The response to a 32-bit write; a write where there is nothing to write is ignored."""
         if address in self._time:
             self._time[address] = value
-        elif address == ERROR_POP:
+        elif address == DpuRegister.ERROR_POP:
             if self._core.errors:
                 self._core.errors.popleft()
-        elif address == NOTIFY_DATA:
+        elif address == DpuRegister.NOTIFY_DATA:
             self._message += value.to_bytes(4, "little")
-        elif address == NOTIFY_LENGTH:
+        elif address == DpuRegister.NOTIFY_LENGTH:
             message, self._message = bytes(self._message[:value]), bytearray()
             self._answer = int(self._notifier.offer(message))
-        elif NUM_REQUEST_QUEUES <= address <= NOTIFY_POLICY or TAG <= address < TAG + VIRTIO_FS_TAG_SIZE:
+        elif address in _STRAPS:
             return self._strap(address, value)
-        return OKAY
+        return AxiResponse.OKAY
 
-    def _strap(self, address: int, value: int) -> int:
+    def _strap(self, address: int, value: int) -> AxiResponse:
         registers = self._core.registers
         straps = registers.straps
         if registers.status != 0 or registers.resetting:
             self._core.log(ErrorCode.STRAP_LOCKED, address=address)
-            return SLVERR
+            return AxiResponse.SLVERR
         if not self._in_range(address, value):
-            return SLVERR
+            return AxiResponse.SLVERR
         before = straps.device_config()
-        if address == NUM_REQUEST_QUEUES:
+        if address == DpuRegister.NUM_REQUEST_QUEUES:
             straps.num_request_queues = value
-        elif address == FEATURES_LO:
+        elif address == DpuRegister.FEATURES_LO:
             straps.features = straps.features & ~0xFFFFFFFF | value
-        elif address == FEATURES_HI:
+        elif address == DpuRegister.FEATURES_HI:
             straps.features = straps.features & 0xFFFFFFFF | value << 32
-        elif address == PERSONALITY:
+        elif address == DpuRegister.PERSONALITY:
             straps.literal = bool(value)
-        elif address == MAX_QUEUE_SIZE:
+        elif address == DpuRegister.MAX_QUEUE_SIZE:
             straps.max_queue_size = value
             for queue in registers.queues:
                 queue.size = value
-        elif address == NOTIFY_BUF_SIZE:
+        elif address == DpuRegister.NOTIFY_BUF_SIZE:
             straps.notify_buf_size = value
-        elif address == NOTIFY_POLICY:
+        elif address == DpuRegister.NOTIFY_POLICY:
             straps.notify_policy = NotifyPolicy(value)
         else:
             tag = bytearray(straps.tag.ljust(VIRTIO_FS_TAG_SIZE, b"\0"))
-            tag[address - TAG : address - TAG + 4] = value.to_bytes(4, "little")
+            tag[address - DpuRegister.TAG : address - DpuRegister.TAG + 4] = value.to_bytes(4, "little")
             straps.tag = bytes(tag)
         if straps.device_config() != before:
             registers.config_changed()
         self._core.config.set_device_config_length(straps.device_config_length())
-        return OKAY
+        return AxiResponse.OKAY
 
     def _in_range(self, address: int, value: int) -> bool:
         request_queues, queue_size = self._limits
-        if address == NUM_REQUEST_QUEUES:
+        if address == DpuRegister.NUM_REQUEST_QUEUES:
             return 1 <= value <= request_queues
-        if address == FEATURES_LO:
+        if address == DpuRegister.FEATURES_LO:
             return not value & ~DEFAULT_FEATURES
-        if address == FEATURES_HI:
+        if address == DpuRegister.FEATURES_HI:
             # VERSION_1 is always offered (RSVD-D01), and nothing else of this half was built.
             return value == Feature.VERSION_1.mask >> 32
-        if address == PERSONALITY:
+        if address == DpuRegister.PERSONALITY:
             return value <= 1
-        if address == MAX_QUEUE_SIZE:
+        if address == DpuRegister.MAX_QUEUE_SIZE:
             return 0 < value <= queue_size and value & (value - 1) == 0
-        if address == NOTIFY_BUF_SIZE:
+        if address == DpuRegister.NOTIFY_BUF_SIZE:
             return NOTIFY_BUF_SIZE_MIN <= value <= NOTIFY_BUF_SIZE_MAX
-        return address != NOTIFY_POLICY or value <= NotifyPolicy.DROP.value
+        return address != DpuRegister.NOTIFY_POLICY or value <= NotifyPolicy.DROP.value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from virtiofs_model.defects import Defect
 from virtiofs_model.endpoint.core import FRONT, Channel, Core
 from virtiofs_model.endpoint.tasks import Steps
-from virtiofs_model.errors import Counter
+from virtiofs_model.layouts.dpu import DpuCounter
 from virtiofs_model.layouts.pci import MSIX_VECTOR_MASK, MsixTableEntry
 from virtiofs_model.layouts.virtio import IsrStatus
 from virtiofs_model.registers import MAX_QUEUES
@@ -92,7 +92,7 @@ class Interrupts:
             entry = self.table[vector]
             data = int(entry.message_data).to_bytes(4, "little")
             self._core.send(Channel.RQ, memory_write(entry.message_address & ~3, data, self._core.config.requester_id))
-            self._core.count(Counter.INTERRUPTS)
+            self._core.count(DpuCounter.INTERRUPTS)
             yield None
 
     # ---- BAR access by dword ----

@@ -29,7 +29,8 @@ from virtiofs_model.engine import (
     MoverResult,
     ReplyKind,
 )
-from virtiofs_model.errors import Counter, ErrorCode
+from virtiofs_model.errors import ErrorCode
+from virtiofs_model.layouts.dpu import DpuCounter
 from virtiofs_model.layouts.virtio import VIRTQ_AVAIL_F_NO_INTERRUPT, Feature
 from virtiofs_model.registers import MAX_QUEUES
 from virtiofs_model.virtqueue import Chain, Ring, Segment, slices
@@ -184,7 +185,7 @@ class Mover:
     def _current(self, epoch: int) -> bool:
         if epoch == self.epoch and not self._core.registers.resetting:
             return True
-        self._core.count(Counter.STALE_EPOCH)
+        self._core.count(DpuCounter.STALE_EPOCH)
         return False
 
     def _enqueue(self, ctx: int, item: MoverJob | EngineReply, immediate: bytes) -> None:
@@ -224,7 +225,7 @@ class Mover:
             context.number, context.queue, context.lane, self.epoch,
             chain.readable_bytes, chain.writable_bytes, 0, len(head),
         )  # fmt: skip
-        self._core.count(Counter.REQUESTS)
+        self._core.count(DpuCounter.REQUESTS)
         for _ in range(2 if self._core.strikes(Defect.REQUEST_TWICE, 5) else 1):
             for callback in self._requests:
                 callback(request, head)
@@ -287,7 +288,7 @@ class Mover:
             if len(data) > context.chain.writable_bytes:
                 self._core.log(ErrorCode.ENGINE_LENGTH, context.queue, len(data))
                 data = b""
-        self._core.count(Counter.REPLIES if data else Counter.NO_REPLIES)
+        self._core.count(DpuCounter.REPLIES if data else DpuCounter.NO_REPLIES)
         if self._core.defect is Defect.NOTIFY_OVERTAKES_REPLY:
             for _ in range(OVERTAKEN_STEPS):
                 yield None
@@ -373,6 +374,6 @@ class Mover:
         if flags is None:
             return
         if flags & VIRTQ_AVAIL_F_NO_INTERRUPT and self._core.defect is not Defect.INTERRUPT_SUPPRESSED_SENT:
-            self._core.count(Counter.INTERRUPTS_SUPPRESSED)
+            self._core.count(DpuCounter.INTERRUPTS_SUPPRESSED)
             return
         self._interrupts.used_buffer(queue)

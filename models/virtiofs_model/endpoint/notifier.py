@@ -11,9 +11,10 @@ from virtiofs_model.endpoint.core import SERVICE, Core
 from virtiofs_model.endpoint.mover import Context, Mover
 from virtiofs_model.endpoint.tasks import Steps
 from virtiofs_model.engine import EngineNotify, NotifyClass
-from virtiofs_model.errors import Counter, ErrorCode
+from virtiofs_model.errors import ErrorCode
+from virtiofs_model.layouts.dpu import DpuCounter, NotifyResult
 from virtiofs_model.layouts.virtio import Feature
-from virtiofs_model.notification import Message, MessageStore, NotifyAnswer, well_formed
+from virtiofs_model.notification import Message, MessageStore, well_formed
 from virtiofs_model.registers import NotifyPolicy
 from virtiofs_model.virtqueue import slices
 
@@ -41,24 +42,24 @@ class Notifier:
 
     # ---- messages in ----
 
-    def offer(self, message: bytes) -> NotifyAnswer:
+    def offer(self, message: bytes) -> NotifyResult:
         """The notify mailbox: a whole message, fuse_out_header included."""
         registers = self._core.registers
-        answer = NotifyAnswer.REFUSED
+        answer = NotifyResult.REFUSED
         negotiated = registers.driver_ok and registers.negotiated(Feature.FS_NOTIFICATION)
         if negotiated and well_formed(message, registers.straps.notify_buf_size):
             answer = self._put(message)
-        if answer is NotifyAnswer.REFUSED:
-            self._core.count(Counter.NOTIFY_REFUSED)
+        if answer is NotifyResult.REFUSED:
+            self._core.count(DpuCounter.NOTIFY_REFUSED)
         return answer
 
-    def _put(self, message: bytes) -> NotifyAnswer:
+    def _put(self, message: bytes) -> NotifyResult:
         usable = sum(self._fault(buffer) is None for buffer in self._buffers)
         if self._core.defect is Defect.NOTIFY_LOST and usable == 0:
-            return NotifyAnswer.HELD
+            return NotifyResult.HELD
         answer = self._store.offer(message, self._mover.replies_given, usable)
-        if answer is NotifyAnswer.HELD:
-            self._core.count(Counter.NOTIFY_HELD)
+        if answer is NotifyResult.HELD:
+            self._core.count(DpuCounter.NOTIFY_HELD)
         self._mover.replies_changed.fire()
         return answer
 
@@ -66,16 +67,16 @@ class Notifier:
         """From the engine's stream: only an invalidation may be merged or lost, and only by policy."""
         registers = self._core.registers
         if not (registers.driver_ok and registers.negotiated(Feature.FS_NOTIFICATION)):
-            self._core.count(Counter.NOTIFY_REFUSED)
+            self._core.count(DpuCounter.NOTIFY_REFUSED)
             return
         policy = registers.straps.notify_policy
         droppable = notify.notify_class == NotifyClass.INVALIDATION and policy is not NotifyPolicy.HOLD
         stored = any(kept.data == message for kept in self._store.messages)
         if droppable and policy is NotifyPolicy.COALESCE and stored:
             return
-        if self._waiting or self._put(message) is NotifyAnswer.REFUSED:
+        if self._waiting or self._put(message) is NotifyResult.REFUSED:
             if droppable:
-                self._core.count(Counter.NOTIFY_REFUSED)
+                self._core.count(DpuCounter.NOTIFY_REFUSED)
             else:
                 self._waiting.append(message)
 
@@ -104,7 +105,7 @@ class Notifier:
 
     def _empty(self) -> None:
         for _ in range(self._store.empty() + len(self._waiting)):
-            self._core.count(Counter.NOTIFY_EMPTIED)
+            self._core.count(DpuCounter.NOTIFY_EMPTIED)
         self._waiting.clear()
 
     # ---- messages out ----
@@ -130,7 +131,7 @@ class Notifier:
         if self._core.defect is Defect.NOTIFY_REORDERED:
             self._store.messages.rotate(1)
         message = self._store.take()
-        while self._waiting and self._put(self._waiting[0]) is not NotifyAnswer.REFUSED:
+        while self._waiting and self._put(self._waiting[0]) is not NotifyResult.REFUSED:
             self._waiting.popleft()
         return message
 
@@ -142,7 +143,7 @@ class Notifier:
             if buffer and fault is not None and self._store.initialised:
                 self._buffers.popleft()
                 self._core.log(fault, buffer.queue, buffer.chain.head)
-                self._core.count(Counter.NOTIFY_CHAINS_RETURNED)
+                self._core.count(DpuCounter.NOTIFY_CHAINS_RETURNED)
                 yield from self._mover.used(buffer.queue, buffer.chain.head, 0)
                 self.release(buffer)
             elif buffer and fault is None and self._may_leave():
@@ -152,7 +153,7 @@ class Notifier:
                 yield from self._mover.scatter(pieces, data)
                 written = sum(piece.length for piece in pieces)
                 yield from self._mover.used(buffer.queue, buffer.chain.head, written)
-                self._core.count(Counter.NOTIFY_DELIVERED)
+                self._core.count(DpuCounter.NOTIFY_DELIVERED)
                 self.release(buffer)
             else:
                 yield self._mover.replies_changed

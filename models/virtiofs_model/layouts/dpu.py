@@ -17,9 +17,26 @@ NOTIFY_BUF_SIZE_DEFAULT = 4136
 ERROR_LOG_ENTRIES = 16
 
 NOTIFY_BUSY = 1 << 31
-"""NOTIFY_STATUS: the message is under way; else the result stands in bits 1:0 (host/port.py: NotifyResult)."""
+"""NOTIFY_STATUS: the message is under way; else the result stands in bits 1:0 (NotifyResult)."""
 
 NOTIFY_RESULT_MASK = 3
+
+
+class AxiResponse(IntEnum):
+    """RRESP and BRESP (AMBA AXI, A3.4.4)."""
+
+    OKAY = 0
+    EXOKAY = 1
+    SLVERR = 2
+    DECERR = 3
+
+
+class NotifyResult(IntEnum):
+    """What the notify mailbox says of a message; 0 before the first one."""
+
+    ACCEPTED = 1  # stored, a buffer is ready
+    HELD = 2  # stored, waiting for a buffer or for the INIT reply
+    REFUSED = 3  # nothing is kept
 
 
 class DpuRegister(IntEnum):

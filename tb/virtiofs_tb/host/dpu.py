@@ -9,10 +9,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from virtiofs_model.layouts.dpu import NOTIFY_BUSY, NOTIFY_RESULT_MASK, TAG_DWORDS, DpuCounter, DpuRegister
-from virtiofs_tb.host.port import DeviceError, DpuError, NotifyResult, Straps
+from virtiofs_model.layouts.dpu import (
+    NOTIFY_BUSY,
+    NOTIFY_RESULT_MASK,
+    TAG_DWORDS,
+    AxiResponse,
+    DpuCounter,
+    DpuRegister,
+    NotifyResult,
+)
+from virtiofs_tb.host.log import DpuChannel, Kind, ObservationLog
+from virtiofs_tb.host.loop import Loop, LoopEvent
+from virtiofs_tb.host.port import DeviceError, DpuError, Straps
 
-NOTIFY_POLLS = 10_000  # reads of NOTIFY_STATUS before the mailbox counts as stuck
+NOTIFY_TIMEOUT_PS = 1_000_000_000
+"""A message that the notify mailbox neither takes nor refuses for so long is an error."""
+
+NOTIFY_POLL_PS = 200_000
 
 
 @dataclass(frozen=True)
@@ -31,12 +44,33 @@ class Access:
         return f"DPU port, write of 0x{self.value:x} to {name}" if self.write else f"DPU port, read of {name}"
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What the endpoint answered to an access. value: what was read or written, 32 bits."""
+
+    value: int
+    response: AxiResponse
+
+
 class RegisterDpu(ABC):
-    """DpuPort by register accesses."""
+    """DpuPort by register accesses. log: sees each message that was handed over, as one record with its result."""
+
+    def __init__(self, loop: Loop, log: ObservationLog) -> None:
+        self._loop = loop
+        self._log = log
+        self._mailbox: LoopEvent | None = None  # set when the present user of the mailbox is done
 
     @abstractmethod
+    async def exchange(self, accesses: Sequence[Access]) -> list[Answer]:
+        """Make the accesses back to back; an answer to each. Raises DpuError where one is not answered."""
+
     async def access(self, accesses: Sequence[Access]) -> list[int]:
-        """Make the accesses back to back; the values read (0 for a write). Raises DpuError for SLVERR."""
+        """Make all the accesses; the values read or written. Then raises DpuError for the first error among them."""
+        answers = await self.exchange(accesses)
+        for access, answer in zip(accesses, answers, strict=True):
+            if answer.response is not AxiResponse.OKAY:
+                raise DpuError(f"{access}: {answer.response.name}")
+        return [answer.value for answer in answers]
 
     async def read(self, register: int) -> int:
         """The register's value."""
@@ -70,14 +104,32 @@ class RegisterDpu(ABC):
         await self.strap(Straps(literal_numbering=literal))
 
     async def notify(self, message: bytes) -> NotifyResult:
-        """Push the message, submit its length, and wait for the answer. One message at a time."""
+        """Messages of several tasks go one after the other. Raises DpuError when the mailbox never decides."""
+        loop = self._loop
+        while self._mailbox is not None:
+            await self._mailbox.wait()
+        done = self._mailbox = loop.event()
+        try:
+            result = await self._hand_over(message)
+        finally:
+            self._mailbox = None
+            done.set()
+        self._log.append(loop.now_ps, Kind.DPU_OPERATION, DpuChannel.NOTIFY, status=result.value, payload=message)
+        return result
+
+    async def _hand_over(self, message: bytes) -> NotifyResult:
+        """Push the message, submit its length, and wait for the answer."""
         pushes = _dwords(DpuRegister.NOTIFY_DATA, 0, message)
         await self.access([*pushes, Access(DpuRegister.NOTIFY_LENGTH, len(message), True)])
-        for _ in range(NOTIFY_POLLS):
-            status = await self.read(DpuRegister.NOTIFY_STATUS)
-            if not status & NOTIFY_BUSY:
-                return NotifyResult(status & NOTIFY_RESULT_MASK)
-        raise DpuError(f"NOTIFY_STATUS stays busy after a message of {len(message)} bytes")
+        end_ps = self._loop.now_ps + NOTIFY_TIMEOUT_PS
+        while (status := await self.read(DpuRegister.NOTIFY_STATUS)) & NOTIFY_BUSY:
+            if self._loop.now_ps > end_ps:
+                raise DpuError(f"the notify mailbox does not decide on {len(message)} bytes in {NOTIFY_TIMEOUT_PS} ps")
+            await self._loop.sleep(NOTIFY_POLL_PS)
+        try:
+            return NotifyResult(status & NOTIFY_RESULT_MASK)
+        except ValueError:
+            raise DpuError(f"NOTIFY_STATUS reads 0x{status:x} after a message was handed over") from None
 
     async def set_time(self, seconds: int, nanoseconds: int) -> None:
         await self.access(

@@ -10,7 +10,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from virtiofs_model.endpoint import ModelEndpoint
-from virtiofs_model.endpoint.dpu import OKAY
 from virtiofs_model.engine import (
     EngineControl,
     EngineNotify,
@@ -20,9 +19,10 @@ from virtiofs_model.engine import (
     MoverDone,
     MoverJob,
 )
+from virtiofs_model.layouts.dpu import AxiResponse
 from virtiofs_model.tlp import Header
 from virtiofs_tb.host.base import HostBase
-from virtiofs_tb.host.dpu import Access, RegisterDpu
+from virtiofs_tb.host.dpu import Access, Answer, RegisterDpu
 from virtiofs_tb.host.log import (
     DpuChannel,
     EngineReplyChannel,
@@ -32,7 +32,7 @@ from virtiofs_tb.host.log import (
     user_header,
 )
 from virtiofs_tb.host.loop import Loop, LoopTask
-from virtiofs_tb.host.port import DpuError, DpuPort, NotifyResult
+from virtiofs_tb.host.port import DpuPort
 from virtiofs_tb.host.timing import Timing
 from virtiofs_tb.seeds import stream
 
@@ -113,37 +113,27 @@ class ModelDpu(RegisterDpu):
     """The DPU's side of the golden device."""
 
     def __init__(self, endpoint: ModelEndpoint, log: ObservationLog, loop: Loop) -> None:
+        super().__init__(loop, log)
         self._registers = endpoint.dpu
-        self._log = log
-        self._loop = loop
 
-    async def access(self, accesses: Sequence[Access]) -> list[int]:
-        values: list[int] = []
+    async def exchange(self, accesses: Sequence[Access]) -> list[Answer]:
+        answers: list[Answer] = []
         for access in accesses:
             await self._loop.sleep(REGISTER_PS)
             if access.write:
-                value, status = access.value, self._registers.write(access.register, access.value)
+                answer = Answer(access.value, self._registers.write(access.register, access.value))
             else:
-                value, status = self._registers.read(access.register)
+                answer = Answer(self._registers.read(access.register), AxiResponse.OKAY)
             self._log.append(
                 self._loop.now_ps,
                 Kind.DPU_OPERATION,
                 DpuChannel.WRITE if access.write else DpuChannel.READ,
                 address=access.register,
-                status=status,
-                hdr=(value, 0, 0, 0),
+                status=answer.response,
+                hdr=(answer.value, 0, 0, 0),
             )
-            if status != OKAY:
-                raise DpuError(f"{access}: SLVERR")
-            values.append(value)
-        return values
-
-    async def notify(self, message: bytes) -> NotifyResult:
-        """In one step: the mailbox dword by dword shows nothing that a model could get wrong."""
-        await self._loop.sleep(REGISTER_PS)
-        result = NotifyResult(int(self._registers.notify(message)))
-        self._log.append(self._loop.now_ps, Kind.DPU_OPERATION, DpuChannel.NOTIFY, status=result.value, payload=message)
-        return result
+            answers.append(answer)
+        return answers
 
 
 class ModelHost(HostBase):

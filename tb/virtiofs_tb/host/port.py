@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, Protocol, TypeVar
+
+from virtiofs_model.layouts.dpu import NotifyResult as NotifyResult
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -77,14 +78,6 @@ class HostMemory(Protocol):
         ...
 
     def free(self, address: int) -> None: ...
-
-
-class NotifyResult(Enum):
-    """What the notify mailbox says of a message."""
-
-    ACCEPTED = 1  # stored, a buffer is ready
-    HELD = 2  # stored, waiting for a buffer or for the INIT reply
-    REFUSED = 3  # nothing is kept
 
 
 @dataclass(frozen=True)
