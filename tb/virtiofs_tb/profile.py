@@ -28,7 +28,8 @@ class DmaRules:
     """What DMA may look like.
 
     read_slack: a read may go beyond what it needs, up to the next multiple of this many bytes (0: not at all).
-    exact_writes: no byte of a writable part beyond the used length is written.
+    exact_writes: no byte of a writable part beyond the used length is written; data comes before the used entry, and
+    data, used entries and used indexes are written once.
     exact_attributes: TC, attributes, AT, TH are 0 and byte enables are contiguous.
     """
 

@@ -83,6 +83,10 @@ class DmaScoreboard(Scoreboard):
             self._malformed(event, "write", problem)
         if event.vectors is not None:
             self._messages += 1
+            if event.hdr[1] & 0xFF != 0x0F:
+                self._malformed(
+                    event, "MSI-X message", ("byte enables", "a whole dword", f"{event.hdr[1] & 0xFF:#04x}")
+                )
             if not pci.may_master:
                 self._not_now(event, "MSI-X message")
             return
@@ -171,6 +175,11 @@ class DmaScoreboard(Scoreboard):
             self.fail(
                 event.t_ps, event.seq, f"bytes of {chain} beyond its used length", "SPLIT-USED-D03",
                 f"none after byte {length}", f"written up to byte {len(store.data)}",
+            )  # fmt: skip
+        elif self._exact_writes and chain.written > length + chain.job_bytes:
+            self.fail(
+                event.t_ps, event.seq, f"bytes of {chain}, used with length {length}", "SPLIT-USED-D02",
+                f"{length + chain.job_bytes} bytes written, each once", f"{chain.written}",
             )  # fmt: skip
 
     def on_reset_done(self, event: ResetDone) -> None:

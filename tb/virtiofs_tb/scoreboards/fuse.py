@@ -199,6 +199,7 @@ class FuseScoreboard(Scoreboard):
         if event.direction == MoverDirection.OUT and end <= request.chain.writable:
             request.writes.append((event.offset, event.length, self._storage.get(event.address, event.length)))
             request.chain.job_end = max(request.chain.job_end, end)
+            request.chain.job_bytes += event.length
 
     def on_engine_done(self, event: EngineDoneSeen) -> None:
         request = self._contexts.get(event.ctx)
@@ -323,6 +324,7 @@ class FuseScoreboard(Scoreboard):
                 answered.chain, request.chain = chain, other
                 chain.answered, other.answered = other.answered, chain.answered
                 chain.job_end, other.job_end = other.job_end, chain.job_end
+                chain.job_bytes, other.job_bytes = other.job_bytes, chain.job_bytes
                 return answered
         return request
 

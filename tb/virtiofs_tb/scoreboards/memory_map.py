@@ -141,6 +141,11 @@ class ByteStore:
             return False
         return self._known is None or self._known.find(0, start, end) < 0
 
+    def known_within(self, start: int, end: int) -> bool:
+        """Whether a byte of [start, end) is known."""
+        end = min(end, len(self.data))
+        return start < end and (self._known is None or self._known.find(1, start, end) >= 0)
+
     def first_unknown(self, start: int, end: int) -> int:
         """Offset of the first byte of [start, end) that is not known; end when there is none."""
         if self._known is not None:

@@ -79,7 +79,7 @@ class Observer:
         self.pci = PciView()
         self.virtio = VirtioView()
         self.listeners = Listeners()
-        self.rings = RingTracker(self.listeners, profile.dma.read_slack)
+        self.rings = RingTracker(self.listeners, profile.dma)
         self.reads: dict[int, DmaRead] = {}  # outstanding, by requester id and tag
         self.requests: dict[int, RegisterRequest] = {}  # outstanding reads of the host
         self._gathered: dict[int, bytes] = {}
@@ -168,7 +168,7 @@ class Observer:
         if first != 15 and not (_CONTIGUOUS[first] and (length == 1 or first & 8)):
             self._split_write(record, first, last, length)
             return
-        if length > 1 and last != 15 and not last & 1:
+        if length > 1 and last != 15 and not (last & 1 and _CONTIGUOUS[last]):
             self._split_write(record, first, last, length)
             return
         if not data:

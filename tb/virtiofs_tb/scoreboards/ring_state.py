@@ -23,14 +23,17 @@ class Chain:
     position: its place in available order; readable, writable: bytes of its parts so far; walked: to the end;
     provisional: what of it was only seen by a read issued too early ('' nothing); head_issue: when the first read that
     begins at the head was issued (0: not yet). For the FUSE scoreboard: request, what it made of the chain; answered,
-    the engine has replied; job_end, how far mover jobs write into the writable part.
+    the engine has replied; job_end, how far mover jobs write into the writable part; job_bytes, how much they write.
+    written: bytes written to the writable part, each as often as it was; entry_seq: when a used entry named the chain
+    (0: not yet).
     """
 
     __slots__ = (
-        "answered", "broken", "dead", "failed", "head", "head_issue", "indirect", "job_end", "next", "position",
+        "answered", "broken", "dead", "entry_seq", "failed", "head", "head_issue", "indirect", "job_bytes", "job_end",
+        "next", "position",
         "provisional", "pub_seq", "pub_t", "queue",
         "read_store", "readable", "ready_t", "regions", "request", "steps", "table", "walked", "writable",
-        "write_store",
+        "write_store", "written",
     )  # fmt: skip
 
     def __init__(self, queue: Queue, entry: Published, head: int) -> None:
@@ -58,6 +61,9 @@ class Chain:
         self.request: object | None = None
         self.answered = False
         self.job_end = 0
+        self.job_bytes = 0
+        self.written = 0
+        self.entry_seq = 0
 
     def __str__(self) -> str:
         return f"chain {self.head} (entry {self.position & 0xFFFF}) of queue {self.queue.index}"

@@ -14,6 +14,7 @@ from __future__ import annotations
 from struct import Struct
 
 from virtiofs_model.layouts.virtio import DescFlags
+from virtiofs_tb.profile import DmaRules
 from virtiofs_tb.scoreboards.events import (
     ChainReady,
     ChainTaken,
@@ -54,9 +55,10 @@ MAX_PART = 1 << 32
 class RingTracker:
     """All queues of the function, and the two maps of memory that the endpoint may read and write."""
 
-    def __init__(self, listeners: Listeners, slack: int) -> None:
+    def __init__(self, listeners: Listeners, rules: DmaRules) -> None:
         self._listeners = listeners
-        self._slack = slack
+        self._slack = rules.read_slack
+        self._exact = rules.exact_writes
         self.queues: dict[int, Queue] = {}
         self.readable = AddressMap()
         self.writable = AddressMap()
@@ -433,53 +435,92 @@ class RingTracker:
                     offset = 0
                 piece = piece[: region.end - region.start - offset]
             if region.kind == WRITABLE:
-                if region.chain is not None:
-                    region.chain.write_store.put(region.offset + offset, piece)
+                chain = region.chain
+                if chain is not None:
+                    chain.write_store.put(region.offset + offset, piece)
+                    chain.written += len(piece)
+                    if chain.entry_seq and self._exact:
+                        self._violation(
+                            write.t_ps, write.seq, region.queue, f"data written for {chain}", "SPLIT-USED-D02",
+                            "all of it before the used entry", f"after the one at seq {chain.entry_seq}",
+                        )  # fmt: skip
             elif region.kind == USED:
                 self._used_area(region.queue, offset, piece, write)
 
     def _used_area(self, queue: Queue, offset: int, data: bytes, write: DmaWrite) -> None:
         end = offset + len(data)
         ring_end = 4 + 8 * queue.size
-        if offset < 2 and data[0] > 1:
-            self._violation(
-                write.t_ps,
-                write.seq,
-                queue,
-                f"used flags of queue {queue.index}",
-                "SPLIT-ANS-D01",
-                "0 or 1",
-                f"{data[0]}",
-            )
+        if offset < 2:
+            flags = int.from_bytes(data[: 2 - offset], "little") << 8 * offset
+            if flags > 1:
+                self._violation(
+                    write.t_ps, write.seq, queue, f"used flags of queue {queue.index}", "SPLIT-ANS-D01", "0 or 1",
+                    f"{flags}",
+                )  # fmt: skip
         if end > 4 and offset < ring_end:
             if len(data) == 8 and not offset - 4 & 7:
-                head, length = _USED.unpack(data)
-                queue.used_entries[offset - 4 >> 3] = (head, length, write.seq)
+                slot = offset - 4 >> 3
+                self._entry_written(queue, slot, slot in queue.used_entries or slot in queue.used_bytes, write)
+                self._entry_complete(queue, slot, data, write.seq)
             else:
-                self._used_pieces(queue, max(offset, 4), data[max(4 - offset, 0) : ring_end - offset], write.seq)
+                self._used_pieces(queue, max(offset, 4), data[max(4 - offset, 0) : ring_end - offset], write)
+        if end > ring_end and self._exact:
+            self._violation(
+                write.t_ps, write.seq, queue, f"avail_event of queue {queue.index}", "SPLIT-USED-D01",
+                "not written: VIRTIO_F_EVENT_IDX is not offered", "written",
+            )  # fmt: skip
         if offset <= 2 and end >= 4:
             self._used_index(queue, data[2 - offset] | data[3 - offset] << 8, write)
 
-    def _used_pieces(self, queue: Queue, offset: int, data: bytes, seq: int) -> None:
+    def _used_pieces(self, queue: Queue, offset: int, data: bytes, write: DmaWrite) -> None:
         """Used entries that are written several at once, or in parts."""
         at = 0
         while at < len(data):
             slot, inner = divmod(offset + at - 4, 8)
             piece = data[at : at + 8 - inner]
             store = queue.used_bytes.setdefault(slot, ByteStore())
+            twice = slot in queue.used_entries or store.known_within(inner, inner + len(piece))
+            self._entry_written(queue, slot, twice, write)
             store.put(inner, piece)
             if store.covers(0, 8):
-                del queue.used_bytes[slot]
-                head, length = _USED.unpack(store.data)
-                queue.used_entries[slot] = (head, length, seq)
+                self._entry_complete(queue, slot, bytes(store.data), write.seq)
             at += 8 - inner
+
+    def _entry_written(self, queue: Queue, slot: int, twice: bool, write: DmaWrite) -> None:
+        """A used entry is for a chain that is open; twice: some byte of it was written since it was used last."""
+        owed = queue.avail_idx - queue.used_idx & 0xFFFF
+        if (slot - queue.used_idx) % queue.size >= owed:
+            self._violation(
+                write.t_ps, write.seq, queue, f"used entry {slot} of queue {queue.index} is written", "SPLIT-USED-D01",
+                f"one of the {owed} from entry {queue.used_idx % queue.size} on: so many chains are exposed", f"{slot}",
+            )  # fmt: skip
+        elif twice and self._exact:
+            self._violation(
+                write.t_ps, write.seq, queue, f"used entry {slot} of queue {queue.index} is written", "SPLIT-USED-D01",
+                "once before the used index covers it", "again",
+            )  # fmt: skip
+
+    @staticmethod
+    def _entry_complete(queue: Queue, slot: int, data: bytes, seq: int) -> None:
+        queue.used_bytes.pop(slot, None)
+        head, length = _USED.unpack(data)
+        queue.used_entries[slot] = (head, length, seq)
+        for chain in queue.by_head.get(head, ()):
+            if not chain.entry_seq:
+                chain.entry_seq = seq
+                return
 
     def _used_index(self, queue: Queue, value: int, write: DmaWrite) -> None:
         old = queue.used_idx
         moved = (value - old) & 0xFFFF
-        if moved == 0:
-            return
         t_ps, seq = write.t_ps, write.seq
+        if moved == 0:
+            if self._exact:
+                self._violation(
+                    t_ps, seq, queue, f"used index of queue {queue.index} is written", "SPLIT-USED-D01",
+                    "a new value", f"{value} again",
+                )  # fmt: skip
+            return
         outstanding = (queue.avail_idx - old) & 0xFFFF
         if moved > outstanding:
             self._violation(
