@@ -11,6 +11,7 @@ that one mistake gives one message.
 
 from __future__ import annotations
 
+from collections import deque
 from struct import Struct
 
 from virtiofs_model.layouts.virtio import DescFlags
@@ -48,6 +49,9 @@ _DESC = Struct("<QIHH")
 _U16 = Struct("<H")
 _USED = Struct("<II")
 
+SMALLEST_CUT = 128
+"""Reads are cut at multiples of Max_Read_Request_Size, 128 bytes or more."""
+
 MAX_PART = 1 << 32
 """A chain of this many bytes is an error of the driver (used length has 32 bits)."""
 
@@ -62,6 +66,7 @@ class RingTracker:
         self.queues: dict[int, Queue] = {}
         self.readable = AddressMap()
         self.writable = AddressMap()
+        self._cuts: deque[int] = deque(maxlen=32)  # where reads of descriptors ended of late, if they may go on there
 
     # ---- life of a queue ----
 
@@ -162,19 +167,26 @@ class RingTracker:
                 for chain in region.queue.by_head.get(read.start - region.start >> 4, ()):
                     if not chain.head_issue and not (read.start - region.start) & 15:
                         self._head_read(chain, read)
+                if not read.end % SMALLEST_CUT:
+                    self._cuts.append(read.end)
             elif region.kind == AVAIL and read.start < region.start + 4 and region.start + 2 < read.end:
                 event = IndexRead(read.t_ps, read.seq, region.queue)
                 for listener in self._listeners.on_index_read:
                     listener(event)
 
     def _head_read(self, chain: Chain, read: DmaRead) -> None:
-        """The first read that begins at the head of a chain: the endpoint takes this chain up now."""
-        chain.head_issue = read.seq
+        """The first read that begins at the head of a chain: the endpoint takes this chain up now.
+
+        Unless it is the second part of a longer read, which had to be cut there.
+        """
         queue = chain.queue
         before = queue.open.get(chain.position - 1)
         passed = before is not None and not before.head_issue
         waiting = queue.slots.get((chain.position - 1) % queue.size)
         passed |= waiting is not None and waiting.position == chain.position - 1
+        if passed and read.start in self._cuts:
+            return
+        chain.head_issue = read.seq
         event = ChainTaken(read.t_ps, read.seq, chain, passed)
         for listener in self._listeners.on_chain_taken:
             listener(event)
