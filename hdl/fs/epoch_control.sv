@@ -41,7 +41,7 @@ module epoch_control
         clear_reg <= reset.clear;
         if (reset.clear && !clear_reg) begin
             change_reg <= 1'b1;
-        end else if (change_reg && epoch - acknowledged_reg < 4'd14) begin
+        end else if (change_reg && epoch - acknowledged_reg < 4'd7) begin
             change_reg <= 1'b0;
             epoch <= epoch + 1'b1;
         end
