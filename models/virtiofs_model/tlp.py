@@ -146,12 +146,13 @@ _TOP = [0, 1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4]
 
 def enabled_range(tlp: Tlp) -> tuple[int, int]:
     """Byte address of the first enabled byte and bytes up to the last enabled one, holes included (0 if none)."""
-    first = tlp.first_be
-    if tlp.length_dw == 1:
-        lead = _LEADING[first]
-        return tlp.address + lead, _TOP[first] - lead
+    return enabled_bytes(tlp.address, tlp.length_dw, tlp.first_be, tlp.last_be)
+
+
+def enabled_bytes(address: int, dwords: int, first: int, last: int) -> tuple[int, int]:
+    """The same for a request of `dwords` at the dword address, with the enables of its first and last dword."""
     lead = _LEADING[first]
-    return tlp.address + lead, (tlp.length_dw - 1) * 4 + _TOP[tlp.last_be] - lead
+    return address + lead, (dwords - 1) * 4 + _TOP[last if dwords > 1 else first] - lead
 
 
 def byte_count(tlp: Tlp) -> int:

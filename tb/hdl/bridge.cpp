@@ -101,11 +101,20 @@ struct Finished {
     Packet packet;
 };
 
+// What bridge_drain answers; virtiofs_tb/host/bridge.py knows its layout.
+struct Drained {
+    uint64_t records;
+    const Record* record;
+    uint64_t payload_bytes;
+    const uint8_t* payload;
+    uint64_t now_ps;
+};
+
 struct Bridge {
     Log log[2];
     unsigned filling = 0;
+    Drained drained{};
     uint64_t seq = 0;
-    uint64_t payload_base = 0;  // arena offset of the first byte of log[filling]
     uint64_t now = 0;
 
     Input input[PORTS];
@@ -149,7 +158,7 @@ Bridge& state() {
 void append(Bridge& b, Record r, const uint8_t* payload, size_t length) {
     Log& log = b.log[b.filling];
     r.seq = b.seq++;
-    r.payload = b.payload_base + log.payload.size();
+    r.payload = log.payload.size();
     r.length = static_cast<uint32_t>(length);
     log.payload.insert(log.payload.end(), payload, payload + length);
     log.records.push_back(r);
@@ -434,21 +443,18 @@ void dpi_fail(const char* message) { fail(state(), message); }
 // Called by Python (virtiofs_tb/host/bridge.py)
 // =====================================================================================================
 
-// Hand over what was logged since the last call. The pointers stay good until the next call.
-uint64_t bridge_drain(const void** records, const void** payload, uint64_t* payload_bytes, uint64_t* payload_offset) {
+// Hand over what was logged since the last call; the pointers stay good until the next call. payload_base: what the
+// records are to call the first byte of their payload.
+const Drained* bridge_drain(uint64_t payload_base) {
     Bridge& b = state();
     Log& full = b.log[b.filling];
-    const uint64_t base = b.payload_base;
     b.pending = false;
-    b.payload_base += full.payload.size();
     b.filling ^= 1;
     b.log[b.filling].records.clear();
     b.log[b.filling].payload.clear();
-    *records = full.records.data();
-    *payload = full.payload.data();
-    *payload_bytes = full.payload.size();
-    *payload_offset = base;
-    return full.records.size();
+    for (Record& r : full.records) r.payload += payload_base;
+    b.drained = {full.records.size(), full.records.data(), full.payload.size(), full.payload.data(), b.now};
+    return &b.drained;
 }
 
 // The place in the total order of a record that Python makes. All that was logged before must be drained already.

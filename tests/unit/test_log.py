@@ -96,12 +96,12 @@ def test_raw_batches_among_own_records(tmp_path: Path) -> None:
     expected = [*fill(reference), *fill(reference)]
     log = ObservationLog(tmp_path)
     arena = b"".join(record.payload for record in expected[6:])
-    base, offset, raw = 0x5000, 0x5000, b""
+    fill(log)
+    offset, raw = log.payload_end, b""
     for record in expected[6:]:
         raw += pack(record, offset)
         offset += record.length
-    fill(log)
-    assert log.append_raw(raw, base, arena) == expected[6:]
+    assert log.append_raw(raw, arena) == expected[6:]
     assert log.trace_hash() == reference.trace_hash()
     log.close()
     assert list(read_log(tmp_path)) == expected

@@ -10,6 +10,8 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from struct import Struct
+from typing import NamedTuple
 
 from virtiofs_model.layouts.virtio import (
     VIRTQ_AVAIL_F_NO_INTERRUPT,
@@ -25,6 +27,9 @@ from virtiofs_model.layouts.virtio import (
 from virtiofs_tb.host.port import Event, HostPort, Store
 
 from .errors import DriverError, DriverTimeout, QueueStopped
+
+_DESCRIPTOR = Struct("<QIHH")
+_NEXT, _WRITE = int(DescFlags.NEXT), int(DescFlags.WRITE)
 
 DEFAULT_TIMEOUT_PS = 5_000_000_000
 """5 ms of simulated time for a reply."""
@@ -46,8 +51,7 @@ class Publish(Enum):
     AT_ONCE = "at once"  # without time passing
 
 
-@dataclass(frozen=True)
-class Segment:
+class Segment(NamedTuple):
     """One descriptor's buffer. write: the device writes it."""
 
     address: int
@@ -369,27 +373,22 @@ class SplitQueue:
     ) -> None:
         for at, segment in enumerate(segments):
             following = slots[at + 1] if at + 1 < len(segments) else after
-            flags = (DescFlags.WRITE if segment.write else 0) | (0 if following is None else DescFlags.NEXT)
+            flags = (_WRITE if segment.write else 0) | (0 if following is None else _NEXT)
             self._write_descriptor(table, slots[at], segment.address, segment.length, flags, following or 0, stores)
 
     def _write_descriptor(
         self, table: int, slot: int, address: int, length: int, flags: int, following: int, stores: list[Store]
     ) -> None:
         at = table + VIRTQ_DESC_SIZE * slot
-        fields = (
-            address.to_bytes(8, "little"),
-            length.to_bytes(4, "little"),
-            flags.to_bytes(2, "little"),
-            following.to_bytes(2, "little"),
-        )
+        data = _DESCRIPTOR.pack(address, length, flags, following)
         if self.publish is not Publish.FIELDS:
-            stores.append(Store(at, b"".join(fields)))
+            stores.append(Store(at, data))
             return
         stores += [
-            Store(at + 12, fields[2]),
-            Store(at, fields[0]),
-            Store(at + 8, fields[1]),
-            Store(at + 14, fields[3]),
+            Store(at + 12, data[12:14]),
+            Store(at, data[:8]),
+            Store(at + 8, data[8:12]),
+            Store(at + 14, data[14:]),
         ]
 
     async def _store(self, stores: Sequence[Store]) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
+from struct import Struct
+from typing import NamedTuple
 
 from virtiofs_tb.host.log import RECORD_SIZE, Header
 
@@ -38,12 +39,11 @@ class BridgeError(Exception):
     """The simulation is not one that was built with the bridge, or a call had arguments out of range."""
 
 
-@dataclass(frozen=True)
-class Drained:
-    """What was logged since the last drain. `payload_base` is the arena offset of payload[0]."""
+class Drained(NamedTuple):
+    """What was logged since the last drain, and the time. The records call payload[0] by the offset asked for."""
 
+    now_ps: int
     records: bytes
-    payload_base: int
     payload: bytes
 
 
@@ -52,10 +52,11 @@ _U64 = ctypes.c_uint64
 _UINT = ctypes.c_uint
 _PTR = ctypes.c_void_p
 _WAKE = ctypes.CFUNCTYPE(ctypes.c_int)
+_DRAINED = Struct("=5Q")  # records, their address, bytes of payload, their address, time
 
 # name: (result, arguments)
 _PROTOTYPES: dict[str, tuple[object, list[object]]] = {
-    "bridge_drain": (_U64, [_PTR, _PTR, _PTR, _PTR]),
+    "bridge_drain": (_PTR, [_U64]),
     "bridge_next_seq": (_U64, []),
     "bridge_send": (ctypes.c_int, [_UINT, _U64, _U32, _U32, _U32, _U32, ctypes.c_char_p, _U64]),
     "bridge_waiting": (_U64, [_UINT]),
@@ -91,42 +92,35 @@ class Bridge:
         self._send = library.bridge_send
         self._drain = library.bridge_drain
         self._on_wake = _WAKE()
-        self._records = _PTR()
-        self._payload = _PTR()
-        self._payload_bytes = _U64()
-        self._payload_base = _U64()
-        self._drain_arguments = tuple(
-            ctypes.byref(result) for result in (self._records, self._payload, self._payload_bytes, self._payload_base)
-        )
+        # bridge_drain answers with the address of one structure, always the same.
+        self._drained = (ctypes.c_uint8 * _DRAINED.size).from_address(library.bridge_drain(0))
         self.storage_size: int = library.bridge_storage_bytes()
         self._storage = (ctypes.c_uint8 * self.storage_size).from_address(library.bridge_storage())
         self._storage_view = memoryview(self._storage).cast("B")
 
     # ---- packets ----
 
-    def drain(self) -> Drained | None:
-        """Take the records since the last call; None when there are none."""
-        count: int = self._drain(*self._drain_arguments)
+    def drain(self, payload_base: int = 0) -> Drained:
+        """Take the records since the last call. payload_base: what they call the first byte of their payload."""
+        self._drain(payload_base)
+        count, records, size, payload, now_ps = _DRAINED.unpack(self._drained)
         if not count:
-            return None
-        return Drained(
-            ctypes.string_at(self._records, count * RECORD_SIZE),
-            self._payload_base.value,
-            ctypes.string_at(self._payload, self._payload_bytes.value) if self._payload_bytes.value else b"",
-        )
+            return Drained(now_ps, b"", b"")
+        copy = ctypes.string_at
+        return Drained(now_ps, copy(records, count * RECORD_SIZE), copy(payload, size) if size else b"")
 
     def next_seq(self) -> int:
         """The place in the total order for a record made here; call it only when nothing waits to be drained."""
         seq: int = self._library.bridge_next_seq()
         return seq
 
-    def send(self, port: int, hdr: Header, payload: bytes, due_ps: int = 0) -> None:
-        """Queue a packet. Packets enter a port in the order of the calls, none before its `due_ps`.
+    def send(self, channel: int, hdr: Header, payload: bytes, due_ps: int = 0) -> None:
+        """Queue a packet on the port `channel`. Packets enter in the order of the calls, none before its `due_ps`.
 
         On CQ posted requests pass non-posted ones while the device holds cq_np_ok low.
         """
-        if self._send(port, due_ps, *hdr, payload, len(payload)):
-            raise BridgeError(f"port {port} takes no packets")
+        if self._send(channel, due_ps, *hdr, payload, len(payload)):
+            raise BridgeError(f"port {channel} takes no packets")
 
     def waiting(self, port: int) -> int:
         """Packets queued on `port` that the device has not taken."""

@@ -23,6 +23,8 @@ MSI_BASE, MSI_END = 0xFEE0_0000, 0xFEF0_0000
 
 _MRD, _MWR, _CPLD = int(TlpKind.MRD), int(TlpKind.MWR), int(TlpKind.CPLD)
 _EP = 0x4000
+_ONE_RUN = frozenset(last << 4 | first for first in (0x8, 0xC, 0xE, 0xF) for last in (0x1, 0x3, 0x7, 0xF))
+"""Byte enables of several dwords that leave no hole."""
 
 
 class _Read:
@@ -122,10 +124,12 @@ class Completer:
             return
         self.reads += 1
         self._violations.check_memory_request(record, dwords)
-        first, last_end = tlp.enabled_range(
-            Tlp(TlpKind.MRD, address, first_be=dw1 & 0xF, last_be=dw1 >> 4 & 0xF, length_dw=dwords)
-        ) if dw1 & 0xFF not in (0xFF, 0x0F) else (address, end - address)  # fmt: skip
-        last_end = first + (last_end or 1)  # a zero-length read counts one byte
+        enables = dw1 & 0xFF
+        if enables == 0xFF or enables == 0x0F:
+            first, last_end = address, end
+        else:
+            first, size = tlp.enabled_bytes(address, dwords, enables & 0xF, enables >> 4)
+            last_end = first + (size or 1)  # a zero-length read counts one byte
         fault = self._fault(first, last_end) if self.faults.rules else None
         status = 0
         if fault is not None:
@@ -218,6 +222,9 @@ class Completer:
             self._violations.add(record, f"write to 0x{address:x}..0x{end:x}, which is not memory")
         elif dw1 & 0xFF == (0x0F if len(payload) == 4 else 0xFF):
             self._memory.write_at(address, payload, record.t_ps)
+        elif len(payload) > 4 and dw1 & 0xFF in _ONE_RUN:
+            first, size = tlp.enabled_bytes(address, len(payload) >> 2, dw1 & 0xF, dw1 >> 4 & 0xF)
+            self._memory.write_at(first, payload[first - address : first - address + size], record.t_ps)
         else:
             for start, data in tlp.write_runs(tlp.decode(record.hdr, payload)):
                 self._memory.write_at(start, data, record.t_ps)

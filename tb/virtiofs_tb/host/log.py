@@ -38,8 +38,6 @@ PAYLOAD_NAME = "observation.payload"
 
 _FILE_HEADER = struct.Struct("<8sII48x")
 _RECORD = struct.Struct("<QQQQIBBBBHH4I4x")
-_OFFSET = struct.Struct("<Q")
-_PAYLOAD_FIELD = 24  # byte offset of `payload` in a record
 
 _FLUSH_BYTES = 1 << 17
 _BATCH = 256
@@ -241,26 +239,28 @@ class ObservationLog:
         if len(self._batch) >= _BATCH:
             self.deliver()
 
-    def append_raw(self, records: bytes | memoryview, payload_base: int, arena: bytes) -> list[Record]:
+    @property
+    def payload_end(self) -> int:
+        """The arena offset that the payload of the next record gets."""
+        return self._arena_written + len(self._arena)
+
+    def append_raw(self, records: bytes, payload: bytes) -> list[Record]:
         """Add finished records, as another part of the program made them, and return them decoded.
 
-        arena[0] is what those records call payload offset `payload_base`; their offsets are rewritten to this log's
-        arena. `records` is a whole number of records.
+        `records` is a whole number of records, whose payload offsets count from `payload_end` = payload[0] on.
         """
+        base = self._arena_written + len(self._arena)
         if len(records) % RECORD_SIZE:
             raise LogError(f"{len(records)} bytes are no whole number of {RECORD_SIZE}-byte records")
         decoded: list[Record] = []
-        for fields in _RECORD.iter_unpack(records):
-            length = fields[4]
-            start = fields[3] - payload_base
-            decoded.append(_record(fields, arena[start : start + length] if length else b""))
-        first = len(self._records)
-        shift = self._arena_written + len(self._arena) - payload_base
+        add = decoded.append
+        unpacked = _RECORD.iter_unpack(records)
+        for t, seq, address, at, length, kind, channel, status, be, function, tag, h0, h1, h2, h3 in unpacked:
+            at -= base
+            data = payload[at : at + length] if length else b""
+            add(Record(t, seq, address, length, kind, channel, status, be, function, tag, (h0, h1, h2, h3), data))
         self._records += records
-        if shift:
-            for at in range(first + _PAYLOAD_FIELD, len(self._records), RECORD_SIZE):
-                _OFFSET.pack_into(self._records, at, _OFFSET.unpack_from(self._records, at)[0] + shift)
-        self._arena += arena
+        self._arena += payload
         self._batch += decoded
         self.count += len(decoded)
         if len(self._batch) >= _BATCH:

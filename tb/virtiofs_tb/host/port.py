@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from virtiofs_model.layouts.dpu import NotifyResult as NotifyResult
 
@@ -41,8 +41,7 @@ class Interrupt:
     vector: int | None
 
 
-@dataclass(frozen=True)
-class Store:
+class Store(NamedTuple):
     """One store of the driver to host memory, in program order."""
 
     address: int

@@ -29,7 +29,6 @@ from virtiofs_tb.host.log import (
     DpuChannel,
     EngineReplyChannel,
     EngineRequestChannel,
-    Header,
     Kind,
     ObservationLog,
     Record,
@@ -41,6 +40,11 @@ from virtiofs_tb.host.timing import Timing
 from virtiofs_tb.seeds import stream
 
 T = TypeVar("T")
+
+# Plain numbers for what is asked of every record.
+_TLP, _ENGINE_REQUEST, _DPU_OPERATION = int(Kind.TLP), int(Kind.ENGINE_REQUEST), int(Kind.DPU_OPERATION)
+_FROM_DEVICE = (int(Channel.RQ), int(Channel.CC))
+_NOTIFY = int(DpuChannel.NOTIFY)
 
 COALESCE_CYCLES = 8
 """Records are gathered for so long: much less than the shortest latency of the host, so nothing is held up by it."""
@@ -54,11 +58,8 @@ class BridgeLink:
     """The root port's way to the pins."""
 
     def __init__(self, bridge: Bridge) -> None:
-        self._send = bridge.send
-
-    def send(self, channel: int, hdr: Header, payload: bytes, due_ps: int = 0) -> None:
-        """channel: CQ or RC, whose numbers are those of the ports."""
-        self._send(channel, hdr, payload, due_ps)
+        # CQ and RC have the numbers of the ports.
+        self.send = bridge.send
 
 
 class RtlEngine:
@@ -172,6 +173,7 @@ class RtlHost(HostBase):
         Raises the first failure of a task that nobody joined, and SimulationFailure for a broken rule of the pins or
         when simulated time reaches `limit_ps`.
         """
+        self.loop.now_ps = max(self.loop.now_ps, self.bridge.now_ps())
         task: LoopTask[T] = self.spawn(coroutine)
         errors: list[BaseException] = []
 
@@ -222,23 +224,24 @@ class RtlHost(HostBase):
 
     def _take(self) -> None:
         """Log what the simulation saw, and hand it to whom it concerns, in its order."""
-        drained = self.bridge.drain()
+        log = self.log
         # Tasks and callbacks that a packet wakes find the present time.
-        self.loop.now_ps = self.bridge.now_ps()
-        if drained is None:
+        self.loop.now_ps, records, payload = self.bridge.drain(log.payload_end)
+        if not records:
             return
         root, engine, dpu = self.root.receive, self.engine.receive, self._dpu.receive
-        for record in self.log.append_raw(drained.records, drained.payload_base, drained.payload):
+        for record in log.append_raw(records, payload):
             kind = record.kind
-            if kind == Kind.TLP:
-                if record.channel == Channel.RQ or record.channel == Channel.CC:
+            if kind == _TLP:
+                if record.channel in _FROM_DEVICE:
                     root(record)
-            elif kind == Kind.ENGINE_REQUEST:
+            elif kind == _ENGINE_REQUEST:
                 engine(record)
-            elif kind == Kind.DPU_OPERATION and record.channel != DpuChannel.NOTIFY:
+            elif kind == _DPU_OPERATION and record.channel != _NOTIFY:
                 dpu(record)
 
     def _advance(self) -> None:
-        self.loop.advance(self.bridge.now_ps())
-        if self.loop.failures:
-            raise self.loop.failures[0]
+        loop = self.loop
+        loop.advance(loop.now_ps)
+        if loop.failures:
+            raise loop.failures[0]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+_exp = math.exp
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -55,4 +57,4 @@ class LogUniform:
         self._low = mean * self._log_ratio / (spread - 1) if spread > 1 else mean
 
     def at(self, u: float) -> int:
-        return int(self._low * math.exp(u * self._log_ratio))
+        return int(self._low * _exp(u * self._log_ratio))

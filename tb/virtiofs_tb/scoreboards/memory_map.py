@@ -32,15 +32,14 @@ class Region:
         return f"{KIND_NAMES[self.kind]}{owner} of queue {self.queue.index} at {self.start:#x}..{self.end:#x}"
 
 
-def _start(region: Region) -> int:
-    return region.start
+_NONE: tuple[list[int], list[Region]] = [], []
 
 
 class AddressMap:
     """Regions by 4 KiB page; one DMA packet never crosses a page."""
 
     def __init__(self) -> None:
-        self._pages: dict[int, list[Region]] = {}  # ascending by start
+        self._pages: dict[int, tuple[list[int], list[Region]]] = {}  # starts, ascending, and regions
         self._overlap = False
 
     def clear(self) -> None:
@@ -50,20 +49,23 @@ class AddressMap:
     def add(self, region: Region) -> None:
         start, end = region.start, region.end
         for page in range(start >> _PAGE, (end - 1 >> _PAGE) + 1):
-            regions = self._pages.get(page)
-            if regions is None:
-                self._pages[page] = [region]
+            known = self._pages.get(page)
+            if known is None:
+                self._pages[page] = [start], [region]
                 continue
-            at = bisect_right(regions, start, key=_start)
+            starts, regions = known
+            at = bisect_right(starts, start)
             if (at and regions[at - 1].end > start) or (at < len(regions) and regions[at].start < end):
                 self._overlap = True  # legal for readable parts: one buffer in two chains
+            starts.insert(at, start)
             regions.insert(at, region)
 
     def remove(self, region: Region) -> None:
         for page in range(region.start >> _PAGE, (region.end - 1 >> _PAGE) + 1):
-            regions = self._pages.get(page)
-            if regions is not None and region in regions:
-                regions.remove(region)
+            starts, regions = self._pages.get(page, _NONE)
+            if region in regions:
+                at = regions.index(region)
+                del starts[at], regions[at]
                 if not regions:
                     del self._pages[page]
 
@@ -72,11 +74,12 @@ class AddressMap:
 
         slack: a region reaches to the next multiple of this many bytes on both sides (0: not at all).
         """
-        regions = self._pages.get(start >> _PAGE)
-        if regions is None:
+        known = self._pages.get(start >> _PAGE)
+        if known is None:
             return []
+        starts, regions = known
         if not self._overlap:
-            at = bisect_right(regions, start, key=_start)
+            at = bisect_right(starts, start)
             if at:
                 region = regions[at - 1]
                 if end <= region.end:
@@ -86,7 +89,7 @@ class AddressMap:
 
     def nearest(self, start: int) -> Region | None:
         """The region in the page of `start` that begins last before it, for a message."""
-        before = [region for region in self._pages.get(start >> _PAGE, ()) if region.start <= start]
+        before = [region for region in self._pages.get(start >> _PAGE, _NONE)[1] if region.start <= start]
         return before[-1] if before else None
 
 

@@ -31,10 +31,8 @@ class Bench:
     async def wake(self) -> list[Record]:
         await self._wake
         self.wakes += 1
-        drained = self.bridge.drain()
-        if drained is None:
-            return []
-        records = self.log.append_raw(drained.records, drained.payload_base, drained.payload)
+        _, raw, payload = self.bridge.drain(self.log.payload_end)
+        records = self.log.append_raw(raw, payload)
         self.records += records
         return records
 
