@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from dataclasses import dataclass
 
+from virtiofs_model.errors import ErrorCode
 from virtiofs_model.layouts.fuse import FUSE_ROOT_ID, FuseCreateIn, FuseEntryOut, FuseOpenOut, FuseWriteIn, Opcode
-from virtiofs_model.layouts.virtio import DeviceStatus
+from virtiofs_model.layouts.virtio import (
+    VIRTQ_AVAIL_RING_OFFSET,
+    VIRTQ_DESC_SIZE,
+    DescFlags,
+    DeviceStatus,
+    Feature,
+    VirtqDesc,
+)
 from virtiofs_tb.driver.bringup import INIT_FLAGS, Mount, discover, mount, start
 from virtiofs_tb.driver.errors import DriverError, DriverTimeout, check
 from virtiofs_tb.driver.layout import PlacedChain, whole_plan
+from virtiofs_tb.driver.virtio import KNOWN_FEATURES, Settings
 from virtiofs_tb.driver.virtqueue import SplitQueue
-from virtiofs_tb.host.port import Fault, HostPort
+from virtiofs_tb.host.port import Fault, HostPort, Store
 from virtiofs_tb.scenario import Bench, scenario
 
 CONFIG_INTERRUPT_PS = 2_000_000_000
 SHORT_PS = 100_000_000
+BROKEN_SIZE = 16
+NEXT, WRITE, INDIRECT = DescFlags.NEXT, DescFlags.WRITE, DescFlags.INDIRECT
 
 
 async def create_file(ready: Mount, name: bytes) -> tuple[int, int]:
@@ -91,3 +104,91 @@ async def payload_faults_give_eio(host: HostPort, tb: Bench) -> None:
         check("WRITE error without a fault", reply.error, 0, "FS-REQ-DI1")
     reply = await ready.client.call(Opcode.UNLINK, FUSE_ROOT_ID, b"faulty\0")
     check("UNLINK error", reply.error, 0, "FS-REQ-DI1")
+
+
+@dataclass(frozen=True)
+class Broken:
+    """What a driver must not put into a ring of BROKEN_SIZE. Descriptors are (buffer, length, flags, next) from index 0
+    on; buffers are "data" or "table", and `table` are the descriptors in the latter."""
+
+    what: str
+    code: ErrorCode
+    descriptors: tuple[tuple[str, int, int, int], ...] = ()
+    table: tuple[tuple[str, int, int, int], ...] = ()
+    head: int = 0
+    step: int = 1  # of the available index
+    features: int = KNOWN_FEATURES
+
+
+def broken_rings() -> Iterator[Broken]:
+    """Every mistake that the endpoint can find in a split ring."""
+    last = BROKEN_SIZE - 1
+    yield Broken("an available index too far ahead", ErrorCode.AVAIL_INDEX, step=BROKEN_SIZE + 1)
+    yield Broken("a head beyond the table", ErrorCode.HEAD_INDEX, head=BROKEN_SIZE)
+    yield Broken("a next beyond the table", ErrorCode.NEXT_INDEX, (("data", 40, NEXT, BROKEN_SIZE),))
+    yield Broken("a descriptor that follows itself", ErrorCode.CHAIN_LENGTH, (("data", 40, NEXT, 0),))
+    yield Broken("a loop", ErrorCode.CHAIN_LENGTH, tuple(("data", 8, NEXT, (i + 1) % 3) for i in range(3)))
+    whole = tuple(("data", 8, NEXT, (i + 1) % BROKEN_SIZE) for i in range(BROKEN_SIZE))
+    yield Broken("a loop over the whole table", ErrorCode.CHAIN_LENGTH, whole, head=last)
+    turned = (("data", 16, NEXT | WRITE, 1), ("data", 40, 0, 0))
+    yield Broken("readable behind writable", ErrorCode.DIRECTION, turned)
+    huge = tuple(("data", 1 << 31, NEXT if i == 0 else WRITE, 1) for i in range(2))
+    yield Broken("2^32 bytes", ErrorCode.CHAIN_BYTES, huge)
+    good = (("data", 40, NEXT, 1), ("data", 96, WRITE, 0))
+    yield Broken("INDIRECT with NEXT", ErrorCode.INDIRECT_NEXT, (("table", 32, INDIRECT | NEXT, 1),) * 2, good)
+    for length in (0, 24, 31):
+        what = f"an indirect table of {length} bytes"
+        yield Broken(what, ErrorCode.INDIRECT_LENGTH, (("table", length, INDIRECT, 0),), good)
+    indirect = (("table", 32, INDIRECT, 0),)
+    nested = (("data", 40, NEXT, 1), ("table", 32, INDIRECT, 0))
+    yield Broken("a table in a table", ErrorCode.INDIRECT_NESTED, indirect, nested)
+    beyond = (("data", 40, NEXT, 2), good[1])
+    yield Broken("a next beyond the indirect table", ErrorCode.NEXT_INDEX, indirect, beyond)
+    circle = (("data", 40, NEXT, 1), ("data", 40, NEXT, 0))
+    yield Broken("a loop in a table", ErrorCode.CHAIN_LENGTH, indirect, circle)
+    yield Broken("readable behind writable in a table", ErrorCode.DIRECTION, indirect, turned)
+    after = (("data", 16, NEXT | WRITE, 1), ("table", 32, INDIRECT, 0))
+    yield Broken("readable in a table behind writable", ErrorCode.DIRECTION, after, good)
+    long_table = (*(("data", 8, NEXT, i + 1) for i in range(BROKEN_SIZE)), ("data", 96, WRITE, 0))
+    table = (("table", VIRTQ_DESC_SIZE * len(long_table), INDIRECT, 0),)
+    yield Broken("more descriptors than the queue's size", ErrorCode.CHAIN_LENGTH, table, long_table)
+    without = KNOWN_FEATURES & ~Feature.INDIRECT_DESC.mask
+    yield Broken("INDIRECT, not negotiated", ErrorCode.INDIRECT_OFF, indirect, good, features=without)
+
+
+def packed(descriptors: tuple[tuple[str, int, int, int], ...], buffers: dict[str, int]) -> bytes:
+    """Descriptors as they stand in memory."""
+    return b"".join(
+        bytes(VirtqDesc(buffers[name], length, int(flags), following)) for name, length, flags, following in descriptors
+    )
+
+
+@scenario(clauses=["STATUS-D03", "STATUS-D04", "RESET-D01"], needs=["tlp"])
+async def broken_rings_need_a_reset(host: HostPort, tb: Bench) -> None:
+    """Whatever a driver must not put into a ring: DEVICE_NEEDS_RESET, the reason in the log, and a reset mends it."""
+    device = await discover(host, tb)
+    rng = tb.rng("faults/broken rings")
+    for broken in broken_rings():
+        ready = await start(host, tb, device, Settings(features=broken.features, queue_size=BROKEN_SIZE))
+        await ready.client.init(flags=int(INIT_FLAGS))
+        if host.dpu is not None:
+            await host.dpu.error_log()
+        queue = device.request_queue(rng.randint(1, len(device.roles.requests) - 1))
+        data = host.memory.allocate(4096, 16, bool(rng.getrandbits(1)))
+        buffers = {"data": data, "table": data + 2048}
+        await host.store(
+            [
+                Store(buffers["table"], packed(broken.table, buffers)),
+                Store(queue.desc, packed(broken.descriptors, buffers)),
+                Store(queue.avail + VIRTQ_AVAIL_RING_OFFSET, broken.head.to_bytes(2, "little")),
+                Store(queue.avail + 2, broken.step.to_bytes(2, "little")),
+            ]
+        )
+        await queue.ring_doorbell()
+        await expect_needs_reset(host, ready, broken.what)
+        if host.dpu is not None:
+            seen = [(ErrorCode(entry.code), entry.queue) for entry in await host.dpu.error_log() if entry.fatal]
+            check(f"error log after {broken.what}", seen, [(broken.code, queue.index)], "STATUS-D03")
+        await device.reset()
+        host.memory.free(data)
+    await (await start(host, tb, device)).client.init(flags=int(INIT_FLAGS))
