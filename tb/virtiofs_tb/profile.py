@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from virtiofs_model.layouts.fuse import Opcode
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -72,23 +74,21 @@ class Choices:
 
 @dataclass(frozen=True)
 class Dpu:
-    """The DPU's side. port: there is a DPU port with the map of docs/dpu-port.md; engine: fuse_engine_if is seen.
+    """The DPU's side. port: there is a DPU port with the map of docs/dpu-port.md.
 
     message_store: bytes of the message store; message_overhead: at most this many bytes more for each message in it.
     """
 
     port: bool = False
-    engine: bool = False
     message_store: int = 16384
     message_overhead: int = 64
 
 
 @dataclass(frozen=True)
 class Fuse:
-    """opcodes_enosys: answered -ENOSYS by design; free_fields: fields that are captured, not compared."""
+    """opcodes_enosys: answered -ENOSYS by design."""
 
     opcodes_enosys: tuple[str, ...] = ()
-    free_fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,4 +157,7 @@ def load(path: Path) -> Profile:
     profile = Profile(**values)
     if profile.dma.read_slack not in READ_SLACKS:
         raise ProfileError(f"{path} [dma]: 'read_slack' is {profile.dma.read_slack}, expected one of {READ_SLACKS}")
+    for name in profile.fuse.opcodes_enosys:
+        if name not in Opcode.__members__:
+            raise ProfileError(f"{path} [fuse]: 'opcodes_enosys' names {name!r}, which is no FUSE opcode")
     return profile

@@ -13,10 +13,15 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from virtiofs_tb.host.port import Fault, FaultPlan, HostCaps, HostPort
+from virtiofs_tb.profile import Profile
 from virtiofs_tb.seeds import stream
+
+if TYPE_CHECKING:
+    from virtiofs_tb.agents.firmware import FirmwareAgent
+    from virtiofs_tb.driver.virtio import VirtioFsDevice
 
 ScenarioFunction = Callable[[HostPort, "Bench"], Coroutine[Any, Any, None]]
 
@@ -25,20 +30,20 @@ ScenarioFunction = Callable[[HostPort, "Bench"], Coroutine[Any, Any, None]]
 class Bench:
     """What surrounds a scenario: its seed, the firmware behind the endpoint, the host's fault plan, the session data.
 
-    profile: the endpoint's profile as read from TOML. faults: None where the target cannot make completions fail.
-    firmware: the DPU's FUSE server agent, None where the endpoint brings its own. counts: what the scenario did, by
+    profile: of the endpoint. faults: None where the target cannot make completions fail. firmware: the DPU's FUSE
+    server agent, None where the endpoint brings its own. counts: what the scenario did, by
     name ("request LOOKUP", "notification INVAL_INODE"), for the summary. attached: the driver that drove the device
     last; the next scenario on the same bench resets the device through it before it starts.
     """
 
     seed: int
     sessions: Path
-    profile: dict[str, Any] = field(default_factory=dict)
-    firmware: Any = None
+    profile: Profile = field(default_factory=Profile)
+    firmware: FirmwareAgent | None = None
     faults: FaultPlan | None = None
     counts: Counter[str] = field(default_factory=Counter)
     options: dict[str, int] = field(default_factory=dict)
-    attached: Any = None
+    attached: VirtioFsDevice | None = None
 
     def rng(self, path: str, index: int = 0) -> random.Random:
         """The random stream of item `index` of one generator."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from virtiofs_model.engine import EnginePort
 from virtiofs_model.layouts.fuse import Opcode
@@ -92,7 +92,7 @@ class Testbench:
         self.scoreboards.on_failure = lambda failure: self._failed.set()
         self._step_done = host.event()
         self.bench = Bench(
-            seed, SESSIONS, profile=asdict(profile), firmware=self.firmware, faults=host.faults, options=entry.options
+            seed, SESSIONS, profile=profile, firmware=self.firmware, faults=host.faults, options=entry.options
         )
         host.log.subscribe(self._count)
         if attach:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import struct
-from pathlib import Path
 
 import pytest
 
-from tests.unit.trace import FEATURES, INDIRECT, MSI, NEXT, ROOT, STRICT, WRITE, Trace
+from tests.unit.trace import FEATURES, INDIRECT, MSI, NEXT, STRICT, WRITE, Trace
 from virtiofs_model.layouts.virtio import Feature
 from virtiofs_tb.host.log import Kind
-from virtiofs_tb.profile import DmaRules, Profile, ProfileError, load
+from virtiofs_tb.profile import DmaRules, Profile
 from virtiofs_tb.scoreboards import ScoreboardSet
 
 RINGS = 0x10_0000
@@ -531,28 +530,7 @@ def test_isr_is_cleared_by_reading() -> None:
     assert "config_space" in trace.seen()
 
 
-# ---- profiles ----
-
-
-def test_profiles_of_the_project_load() -> None:
-    names = [load(path).name for path in sorted((ROOT / "profiles").glob("*.toml"))]
-    assert "ours-strict" in names and len(names) >= 2
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("nonsense = 1", "unknown key 'nonsense'"),
-        ("[dma]\nread_slack = 3", "'read_slack' is 3"),
-        ("[dma]\nread_slack = true", "expected int"),
-        ("[timing", "profile.toml: "),
-    ],
-)
-def test_a_wrong_profile_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "profile.toml"
-    path.write_text(text)
-    with pytest.raises(ProfileError, match=message.replace("[", "\\[")):
-        load(path)
+# ---- all of them ----
 
 
 def test_the_reset_pin_starts_all_over() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 
 def shown(value: object) -> str:
-    """Numbers in hex, everything else as it prints."""
+    """Numbers in hex, with their names where they have one; everything else as it prints."""
+    if isinstance(value, IntEnum):
+        return f"{value.name} (0x{value:X})"
     return f"0x{value:X}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 

@@ -26,7 +26,7 @@ CLAUSES = [
 
 async def replay(host: HostPort, tb: Bench, name: str, linux_layout: bool) -> Outcome:
     """Initialise and replay one session; its FUSE_INIT is record 0."""
-    unsupported = frozenset(Opcode[item] for item in tb.profile.get("fuse", {}).get("opcodes_enosys", ()))
+    unsupported = frozenset(Opcode[name] for name in tb.profile.fuse.opcodes_enosys)
     ready = await start(host, tb, await discover(host, tb), linux_layout=linux_layout)
     run = Replay(ready.client, load_session(tb.sessions / f"{name}.jsonl"), unsupported)
     outcome = await run.run()
