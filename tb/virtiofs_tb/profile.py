@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from virtiofs_model.layouts.fuse import Opcode
+from virtiofs_model.layouts.fuse_constants import Opcode
 
 if sys.version_info >= (3, 11):
     import tomllib

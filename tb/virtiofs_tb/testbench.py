@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from virtiofs_model.engine import EnginePort
-from virtiofs_model.layouts.fuse import Opcode
+from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.ramfs import RamfsServer
 from virtiofs_tb.agents.firmware import FirmwareAgent, FuseServer
 from virtiofs_tb.catalogue import Entry

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from virtiofs_model.layouts.fuse import FuseOutHeader, Opcode
+from virtiofs_model.layouts.fuse import FuseOutHeader
+from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.layouts.virtio import CfgType
 from virtiofs_model.ramfs import RamfsServer
 from virtiofs_tb.agents.firmware import FirmwareAgent

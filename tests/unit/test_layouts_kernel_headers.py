@@ -251,11 +251,11 @@ def _all_checks() -> list[Check]:
         if name.startswith("Fuse") and isinstance(value, type):
             checks += _structure(value, _kernel_name(name), {}, True)
     for kind, prefix in (
-        (fuse.Opcode, "FUSE_"),
-        (fuse.NotifyCode, "FUSE_NOTIFY_"),
-        (fuse.InitFlag, "FUSE_"),
-        (fuse.Fattr, "FATTR_"),
-        (fuse.Fopen, "FOPEN_"),
+        (fuse_constants.Opcode, "FUSE_"),
+        (fuse_constants.NotifyCode, "FUSE_NOTIFY_"),
+        (fuse_constants.InitFlag, "FUSE_"),
+        (fuse_constants.Fattr, "FATTR_"),
+        (fuse_constants.Fopen, "FOPEN_"),
     ):
         checks += _enum(kind, prefix, True)
     for name in dir(fuse_constants):

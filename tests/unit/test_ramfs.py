@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from virtiofs_model.layouts import fuse
-from virtiofs_model.layouts.fuse import Fattr, Opcode
+from virtiofs_model.layouts.fuse_constants import FUSE_ROOT_ID, Fattr, Opcode
 from virtiofs_model.layouts.fuse_operations import OPERATIONS, OUT_HEADER_SIZE, ReplyKind, directory_entries
 from virtiofs_model.ramfs import Limits, RamfsServer, Tree
 from virtiofs_model.ramfs.tree import PAGE
@@ -19,7 +19,7 @@ from virtiofs_tb.driver.fuse_client import Reply
 from virtiofs_tb.driver.session import Replay, SessionRecord, load_session
 
 SESSIONS = Path(__file__).parents[1] / "data" / "sessions"
-ROOT = fuse.FUSE_ROOT_ID
+ROOT = FUSE_ROOT_ID
 FREE_IN_REPLY = {Opcode.STATFS, Opcode.GETATTR, Opcode.SETATTR}
 
 

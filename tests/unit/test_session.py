@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from virtiofs_model.layouts import fuse
-from virtiofs_model.layouts.fuse import Opcode
+from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.layouts.fuse_operations import (
     OPERATIONS,
     OUT_HEADER_SIZE,

@@ -1,4 +1,4 @@
-"""FUSE messages, protocol 7.45: every structure, and the numbers of fuse_constants under one name.
+"""FUSE messages, protocol 7.45: every structure. The numbers are in fuse_constants.py.
 
 Names are those of the kernel's <linux/fuse.h> (struct fuse_attr_out is FuseAttrOut here); sizes are bytes, everything
 is little-endian (a byte-swapped session is not offered). tests/unit/test_layouts_kernel_headers.py compares them with
@@ -10,64 +10,6 @@ from __future__ import annotations
 
 from ctypes import LittleEndianStructure, c_int32, c_int64, c_uint16, c_uint32, c_uint64
 from typing import Any
-
-from .fuse_constants import (
-    FUSE_EXPIRE_ONLY,
-    FUSE_FSYNC_FDATASYNC,
-    FUSE_GETATTR_FH,
-    FUSE_KERNEL_MINOR_VERSION,
-    FUSE_KERNEL_VERSION,
-    FUSE_LK_FLOCK,
-    FUSE_MIN_READ_BUFFER,
-    FUSE_NAME_MAX,
-    FUSE_OPEN_KILL_SUIDGID,
-    FUSE_POLL_SCHEDULE_NOTIFY,
-    FUSE_READ_LOCKOWNER,
-    FUSE_RELEASE_FLOCK_UNLOCK,
-    FUSE_RELEASE_FLUSH,
-    FUSE_ROOT_ID,
-    FUSE_SETXATTR_ACL_KILL_SGID,
-    FUSE_UNIQUE_RESEND,
-    FUSE_WRITE_CACHE,
-    FUSE_WRITE_KILL_SUIDGID,
-    FUSE_WRITE_LOCKOWNER,
-    NOTIFY_CODE_FSNOTIFY,
-    NOTIFY_CODE_LOCK,
-    Fattr,
-    Fopen,
-    InitFlag,
-    NotifyCode,
-    Opcode,
-)
-
-__all__ = [
-    "FUSE_EXPIRE_ONLY",
-    "FUSE_FSYNC_FDATASYNC",
-    "FUSE_GETATTR_FH",
-    "FUSE_KERNEL_MINOR_VERSION",
-    "FUSE_KERNEL_VERSION",
-    "FUSE_LK_FLOCK",
-    "FUSE_MIN_READ_BUFFER",
-    "FUSE_NAME_MAX",
-    "FUSE_OPEN_KILL_SUIDGID",
-    "FUSE_POLL_SCHEDULE_NOTIFY",
-    "FUSE_READ_LOCKOWNER",
-    "FUSE_RELEASE_FLOCK_UNLOCK",
-    "FUSE_RELEASE_FLUSH",
-    "FUSE_ROOT_ID",
-    "FUSE_SETXATTR_ACL_KILL_SGID",
-    "FUSE_UNIQUE_RESEND",
-    "FUSE_WRITE_CACHE",
-    "FUSE_WRITE_KILL_SUIDGID",
-    "FUSE_WRITE_LOCKOWNER",
-    "NOTIFY_CODE_FSNOTIFY",
-    "NOTIFY_CODE_LOCK",
-    "Fattr",
-    "Fopen",
-    "InitFlag",
-    "NotifyCode",
-    "Opcode",
-]
 
 _SCALARS: dict[str, Any] = {"u16": c_uint16, "u32": c_uint32, "u64": c_uint64, "s32": c_int32, "s64": c_int64}
 

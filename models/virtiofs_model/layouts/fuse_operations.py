@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any
 
 from . import fuse
-from .fuse import FUSE_GETATTR_FH, Fattr, Opcode
+from .fuse_constants import FUSE_GETATTR_FH, Fattr, Opcode
 
 IN_HEADER_SIZE = sizeof(fuse.FuseInHeader)
 OUT_HEADER_SIZE = sizeof(fuse.FuseOutHeader)

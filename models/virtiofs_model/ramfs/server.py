@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from virtiofs_model.layouts import fuse
-from virtiofs_model.layouts.fuse import FUSE_ROOT_ID, Fattr, InitFlag, Opcode
+from virtiofs_model.layouts.fuse_constants import FUSE_ROOT_ID, Fattr, InitFlag, Opcode
 from virtiofs_model.layouts.fuse_operations import (
     IN_HEADER_SIZE,
     OPERATIONS,

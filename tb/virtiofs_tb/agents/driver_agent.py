@@ -7,7 +7,7 @@ from collections.abc import Callable
 from cocotb.triggers import Event
 from pyuvm import ConfigDB, uvm_agent, uvm_driver, uvm_sequence_item, uvm_sequencer
 
-from virtiofs_model.layouts.fuse import Opcode
+from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_tb.driver.bringup import Mount
 from virtiofs_tb.driver.fuse_client import Reply
 from virtiofs_tb.host.rtl_host import RtlHost

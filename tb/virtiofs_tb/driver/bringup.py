@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from virtiofs_model.layouts import fuse
+from virtiofs_model.layouts.fuse_constants import InitFlag
 from virtiofs_tb.host.port import HostPort
 from virtiofs_tb.scenario import Bench
 
@@ -14,12 +15,12 @@ from .virtio import Settings, VirtioFsDevice
 
 POOL_BUFFERS = 16
 INIT_FLAGS = (
-    fuse.InitFlag.ASYNC_READ
-    | fuse.InitFlag.BIG_WRITES
-    | fuse.InitFlag.MAX_PAGES
-    | fuse.InitFlag.DO_READDIRPLUS
-    | fuse.InitFlag.READDIRPLUS_AUTO
-    | fuse.InitFlag.PARALLEL_DIROPS
+    InitFlag.ASYNC_READ
+    | InitFlag.BIG_WRITES
+    | InitFlag.MAX_PAGES
+    | InitFlag.DO_READDIRPLUS
+    | InitFlag.READDIRPLUS_AUTO
+    | InitFlag.PARALLEL_DIROPS
 )
 
 

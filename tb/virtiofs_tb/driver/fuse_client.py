@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from virtiofs_model.layouts import fuse
-from virtiofs_model.layouts.fuse import FuseInHeader, FuseOutHeader, Opcode
+from virtiofs_model.layouts.fuse import FuseInHeader, FuseOutHeader
+from virtiofs_model.layouts.fuse_constants import FUSE_KERNEL_MINOR_VERSION, FUSE_KERNEL_VERSION, InitFlag, Opcode
 from virtiofs_model.layouts.fuse_operations import IN_HEADER_SIZE, OPERATIONS, OUT_HEADER_SIZE, ReplyKind
 from virtiofs_model.layouts.virtio import Feature
 
@@ -67,14 +68,14 @@ class FuseClient:
         header = FuseInHeader(IN_HEADER_SIZE + len(body), opcode, self.next_unique(), nodeid, uid, gid, pid, 0, 0)
         return bytes(header) + body
 
-    async def init(self, minor: int = fuse.FUSE_KERNEL_MINOR_VERSION, flags: int = 0) -> fuse.FuseInitOut:
+    async def init(self, minor: int = FUSE_KERNEL_MINOR_VERSION, flags: int = 0) -> fuse.FuseInitOut:
         """FUSE_INIT on a request queue (FS-INIT-RI2)."""
-        flags |= fuse.InitFlag.INIT_EXT
-        body = fuse.FuseInitIn(fuse.FUSE_KERNEL_VERSION, minor, 131072, flags & 0xFFFF_FFFF, flags >> 32)
+        flags |= InitFlag.INIT_EXT
+        body = fuse.FuseInitIn(FUSE_KERNEL_VERSION, minor, 131072, flags & 0xFFFF_FFFF, flags >> 32)
         reply = await self.call(Opcode.INIT, 0, bytes(body))
         out: fuse.FuseInitOut = reply.parse(fuse.FuseInitOut)
-        if reply.error or out.major != fuse.FUSE_KERNEL_VERSION:
-            raise DriverError("FUSE_INIT reply (error, major)", (reply.error, out.major), (0, fuse.FUSE_KERNEL_VERSION))
+        if reply.error or out.major != FUSE_KERNEL_VERSION:
+            raise DriverError("FUSE_INIT reply (error, major)", (reply.error, out.major), (0, FUSE_KERNEL_VERSION))
         return out
 
     async def call(self, opcode: Opcode, nodeid: int = 0, body: bytes = b"", queue: SplitQueue | None = None) -> Reply:

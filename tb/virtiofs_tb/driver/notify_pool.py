@@ -8,7 +8,8 @@ from ctypes import sizeof
 from dataclasses import dataclass
 
 from virtiofs_model.layouts import fuse
-from virtiofs_model.layouts.fuse import FuseOutHeader, NotifyCode
+from virtiofs_model.layouts.fuse import FuseOutHeader
+from virtiofs_model.layouts.fuse_constants import FUSE_EXPIRE_ONLY, NOTIFY_CODE_FSNOTIFY, NOTIFY_CODE_LOCK, NotifyCode
 from virtiofs_model.layouts.fuse_operations import OUT_HEADER_SIZE
 from virtiofs_tb.host.port import HostPort
 
@@ -233,7 +234,7 @@ def every_notification(notify_buf_size: int, fill: int = 0x5A) -> list[bytes]:
     for start, length in ((-1, 0), (0, 0), (4096, 1 << 40)):
         messages.append(notification(NotifyCode.INVAL_INODE, bytes(fuse.FuseNotifyInvalInodeOut(7, start, length))))
     for name in names:
-        for flags in (0, fuse.FUSE_EXPIRE_ONLY):
+        for flags in (0, FUSE_EXPIRE_ONLY):
             head = bytes(fuse.FuseNotifyInvalEntryOut(1, len(name), flags))
             messages.append(notification(NotifyCode.INVAL_ENTRY, head + name + b"\0"))
         head = bytes(fuse.FuseNotifyDeleteOut(1, 9, len(name), 0))
@@ -245,9 +246,9 @@ def every_notification(notify_buf_size: int, fill: int = 0x5A) -> list[bytes]:
         messages.append(notification(NotifyCode.STORE, head + data))
     messages.append(notification(NotifyCode.RETRIEVE, bytes(fuse.FuseNotifyRetrieveOut(5, 7, 0, 4096, 0))))
     messages.append(notification(NotifyCode.RESEND, b""))
-    messages.append(notification(fuse.NOTIFY_CODE_LOCK, (5).to_bytes(8, "little") + bytes(8)))
+    messages.append(notification(NOTIFY_CODE_LOCK, (5).to_bytes(8, "little") + bytes(8)))
     messages.append(notification(NotifyCode.INC_EPOCH, b""))
-    messages.append(notification(fuse.NOTIFY_CODE_FSNOTIFY, bytes(24) + b"name"))
+    messages.append(notification(NOTIFY_CODE_FSNOTIFY, bytes(24) + b"name"))
     most = (room - sizeof(fuse.FuseNotifyPruneOut)) // 8
     for count in (0, 1, most):
         ids = b"".join((2 + index).to_bytes(8, "little") for index in range(count))

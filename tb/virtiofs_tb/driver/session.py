@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from virtiofs_model.layouts import fuse
-from virtiofs_model.layouts.fuse import FUSE_ROOT_ID, FuseForgetOne, FuseOutHeader, Opcode
+from virtiofs_model.layouts.fuse import FuseForgetOne, FuseOutHeader
+from virtiofs_model.layouts.fuse_constants import FUSE_ROOT_ID, Opcode
 from virtiofs_model.layouts.fuse_operations import (
     IN_HEADER_SIZE,
     OPERATIONS,

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 
 from virtiofs_model.layouts import fuse
-from virtiofs_model.layouts.fuse import FUSE_ROOT_ID, Fattr, Opcode
+from virtiofs_model.layouts.fuse_constants import FUSE_ROOT_ID, Fattr, Opcode
 from virtiofs_model.layouts.fuse_operations import OPERATIONS, directory_entries
 from virtiofs_model.layouts.virtio import Feature
 from virtiofs_tb.driver.errors import check

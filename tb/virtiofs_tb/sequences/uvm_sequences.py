@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pyuvm import uvm_sequence
 
 from virtiofs_model.layouts import fuse
-from virtiofs_model.layouts.fuse import Opcode
+from virtiofs_model.layouts.fuse_constants import FUSE_ROOT_ID, Opcode
 from virtiofs_tb.agents.driver_agent import FuseItem
 from virtiofs_tb.agents.loop_tasks import in_loop
 from virtiofs_tb.driver.bringup import mount
@@ -35,7 +35,7 @@ class FileTraffic(uvm_sequence):
         for index in range(FILES):
             name = b"uvm%d" % index
             create = fuse.FuseCreateIn(flags=2, mode=stat.S_IFREG | 0o644)
-            reply = await (await self._send(Opcode.CREATE, fuse.FUSE_ROOT_ID, bytes(create) + name + b"\0")).done()
+            reply = await (await self._send(Opcode.CREATE, FUSE_ROOT_ID, bytes(create) + name + b"\0")).done()
             nodeid = fuse.FuseEntryOut.from_buffer_copy(reply.payload).nodeid
             fh = fuse.FuseOpenOut.from_buffer_copy(reply.payload, 128).fh
             files.append((name, nodeid, fh, rng.randbytes(rng.randint(1, LONGEST))))
@@ -54,7 +54,7 @@ class FileTraffic(uvm_sequence):
             assert seen == data, f"{name!r}: read {len(seen)} bytes that differ from the {len(data)} written"
         for name, nodeid, fh, _ in files:
             await (await self._send(Opcode.RELEASE, nodeid, bytes(fuse.FuseReleaseIn(fh=fh)))).done()
-            await (await self._send(Opcode.UNLINK, fuse.FUSE_ROOT_ID, name + b"\0")).done()
+            await (await self._send(Opcode.UNLINK, FUSE_ROOT_ID, name + b"\0")).done()
 
     async def _send(self, opcode: Opcode, nodeid: int, body: bytes) -> FuseItem:
         item = FuseItem(opcode.name, opcode, nodeid, body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import ENOENT
 
-from virtiofs_model.layouts.fuse import FUSE_ROOT_ID, Opcode
+from virtiofs_model.layouts.fuse_constants import FUSE_ROOT_ID, Opcode
 from virtiofs_model.layouts.fuse_operations import OUT_HEADER_SIZE
 from virtiofs_tb.driver.bringup import mount
 from virtiofs_tb.driver.errors import check

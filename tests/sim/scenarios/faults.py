@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from virtiofs_model.errors import ErrorCode
-from virtiofs_model.layouts.fuse import FUSE_ROOT_ID, FuseCreateIn, FuseEntryOut, FuseOpenOut, FuseWriteIn, Opcode
+from virtiofs_model.layouts.fuse import FuseCreateIn, FuseEntryOut, FuseOpenOut, FuseWriteIn
+from virtiofs_model.layouts.fuse_constants import FUSE_ROOT_ID, Opcode
 from virtiofs_model.layouts.virtio import (
     VIRTQ_AVAIL_RING_OFFSET,
     VIRTQ_DESC_SIZE,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from virtiofs_model.layouts.fuse import FuseInitIn, Opcode
+from virtiofs_model.layouts.fuse import FuseInitIn
+from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.layouts.virtio import VIRTIO_MSI_NO_VECTOR, DeviceStatus, Feature
 from virtiofs_tb.driver.bringup import discover, mount
 from virtiofs_tb.driver.errors import check

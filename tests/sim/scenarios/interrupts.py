@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from ctypes import sizeof
 
-from virtiofs_model.layouts.fuse import (
-    FUSE_ROOT_ID,
-    FuseCreateIn,
-    FuseEntryOut,
-    FuseOpenOut,
-    FuseReadIn,
-    FuseWriteIn,
-    NotifyCode,
-    Opcode,
-)
+from virtiofs_model.layouts.fuse import FuseCreateIn, FuseEntryOut, FuseOpenOut, FuseReadIn, FuseWriteIn
+from virtiofs_model.layouts.fuse_constants import FUSE_ROOT_ID, NotifyCode, Opcode
 from virtiofs_model.layouts.pci import MSIX_CONTROL_ENABLE, MSIX_CONTROL_MASK, MsixCap, PciCapId
 from virtiofs_model.layouts.virtio import CfgType, DeviceStatus, IsrStatus, offset_of
 from virtiofs_tb.driver.bringup import Mount, discover, mount, start

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from virtiofs_model.layouts.fuse import FuseNotifyStoreOut, NotifyCode, Opcode
+from virtiofs_model.layouts.fuse import FuseNotifyStoreOut
+from virtiofs_model.layouts.fuse_constants import NotifyCode, Opcode
 from virtiofs_model.layouts.fuse_operations import OUT_HEADER_SIZE
 from virtiofs_tb.driver.bringup import Mount, discover, mount, start
 from virtiofs_tb.driver.errors import DriverError, check

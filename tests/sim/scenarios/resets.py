@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtiofs_model.layouts.fuse import Opcode
+from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.layouts.virtio import DeviceStatus, Feature
 from virtiofs_tb.driver.bringup import INIT_FLAGS, Mount, discover, mount, start
 from virtiofs_tb.driver.errors import QueueStopped, check

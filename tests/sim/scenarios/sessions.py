@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtiofs_model.layouts.fuse import Opcode
+from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_tb.driver.bringup import discover, start
 from virtiofs_tb.driver.errors import DriverError
 from virtiofs_tb.driver.session import Outcome, Replay, load_session
