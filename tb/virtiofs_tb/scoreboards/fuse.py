@@ -40,6 +40,8 @@ from virtiofs_tb.scoreboards.ring_state import Chain
 IN_HEADER_SIZE, OUT_HEADER_SIZE = 40, 16
 _EIO = (-5).to_bytes(4, "little", signed=True)
 _PAGE = 4096
+BEFORE_ENGINE = 16
+"""Chains used before an engine is seen that are remembered."""
 
 
 class Storage:
@@ -101,11 +103,16 @@ class FuseScoreboard(Scoreboard):
         self._next_tick = 0
         self._resetting = False
         self._epoch = 0
+        self._before_engine: list[ChainUsed] = []  # judged once an engine is seen; not every endpoint shows one
 
     # ---- requests ----
 
     def on_engine_request(self, event: EngineRequestSeen) -> None:
         self.count("request")
+        if self._before_engine:
+            for used in self._before_engine:
+                self._unseen(used)
+            self._before_engine.clear()
         if self._resetting:
             return
         if is_older(event.epoch, self._epoch):
@@ -289,7 +296,11 @@ class FuseScoreboard(Scoreboard):
 
     def on_chain_used(self, event: ChainUsed) -> None:
         chain, length = event.chain, event.length
-        if chain.queue.notification or not self.observer.engine_seen or self._resetting:
+        if chain.queue.notification or self._resetting:
+            return
+        if not self.observer.engine_seen:
+            if len(self._before_engine) < BEFORE_ENGINE:
+                self._before_engine.append(event)
             return
         self.count("used")
         request = chain.request
@@ -297,6 +308,12 @@ class FuseScoreboard(Scoreboard):
             request = self._twin(chain, request)
         if not isinstance(request, Request):
             self._unseen(event)
+        elif request.jobs:
+            job = request.jobs[0]
+            self.fail(
+                event.t_ps, event.seq, f"{chain} is used", "FS-REQ-DI1", "the end of its mover jobs reported before",
+                f"none for the job given at seq {job.seq}",
+            )  # fmt: skip
         elif request.used_length is None:
             self.fail(
                 event.t_ps, event.seq, f"{chain} is used", "FS-REQ-DI1", "a reply of the engine first", "none was given"

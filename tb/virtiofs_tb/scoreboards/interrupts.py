@@ -300,6 +300,12 @@ class InterruptScoreboard(Scoreboard):
     def _pending_bits(self, event: RegisterRead) -> None:
         bits = int.from_bytes(event.data, "little")
         first = 8 * event.at
+        vectors = len(self.observer.pci.vectors)
+        if self.profile.golden_registers and bits >> max(vectors - first, 0):
+            self.fail(
+                event.t_ps, event.seq, f"pending bits behind those of the {vectors} vectors", "PCI-BUS-D01", "0",
+                f"{bits:#x} from vector {first} on",
+            )  # fmt: skip
         for vector in range(first, min(first + 8 * len(event.data), len(self.observer.pci.vectors))):
             pending = bits >> (vector - first) & 1
             self.count("pending bit")

@@ -479,6 +479,7 @@ class Observer:
                 for on_control in listeners.on_engine_control:
                     on_control(control)
         elif kind == Kind.ENGINE_REPLY:
+            self.engine_seen = True
             if channel == 0:
                 job = EngineJobSeen(t_ps, seq, ctx, second, epoch, word1, word2, word3)
                 for on_job in listeners.on_engine_job:

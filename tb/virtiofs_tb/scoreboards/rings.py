@@ -483,6 +483,11 @@ class RingTracker:
             )  # fmt: skip
         if offset <= 2 and end >= 4:
             self._used_index(queue, data[2 - offset] | data[3 - offset] << 8, write)
+        elif offset < 4 and end > 2:
+            self._violation(
+                write.t_ps, write.seq, queue, f"used index of queue {queue.index} is written", "SPLIT-USED-D01",
+                "both bytes in one packet", f"byte {max(offset, 2) - 2} alone",
+            )  # fmt: skip
 
     def _used_pieces(self, queue: Queue, offset: int, data: bytes, write: DmaWrite) -> None:
         """Used entries that are written several at once, or in parts."""
