@@ -35,7 +35,8 @@ class ScoreboardHub(uvm_subscriber):
 
     def build_phase(self) -> None:
         self.boards: ScoreboardSet = ConfigDB().get(self, "", "SCOREBOARDS")
-        self.components = [ScoreboardComponent(board, self) for board in self.boards.boards]
+        for board in self.boards.boards:
+            ScoreboardComponent(board, self)  # its parent keeps it
 
     def write(self, tt: list[Record]) -> None:
         self.boards.observe(tt)

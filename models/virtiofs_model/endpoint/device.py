@@ -74,11 +74,6 @@ class ModelEndpoint:
         """The completion time-out of all outstanding reads passes (the model has no clock of its own)."""
         self._dma.time_out()
 
-    @property
-    def device_status(self) -> int:
-        """device_status as a driver would read it."""
-        return self._core.registers.status
-
     # ---- device reset ----
 
     def _reset(self) -> None:

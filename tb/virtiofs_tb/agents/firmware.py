@@ -84,13 +84,10 @@ class FirmwareAgent:
         self.server = server
         self.timing = timing or FirmwareTiming()
         self.requests_by_opcode: Counter[int] = Counter()
-        self.hold: Callable[[EngineRequest, bytes], bool] | None = None
-        """Requests for which this says True are kept unanswered until release_held()."""
         self._loop = loop
         self._rng = rng
         self._epoch = 0
         self._open: dict[int, _Open] = {}
-        self._held: list[int] = []
         self._timers: set[Timer] = set()
         port.on_request(self._on_request)
         port.on_done(self._on_done)
@@ -100,13 +97,6 @@ class FirmwareAgent:
     def open_requests(self) -> int:
         """Requests that have come and are not yet answered."""
         return len(self._open)
-
-    def release_held(self) -> None:
-        """Answer everything that `hold` kept back, and keep nothing back from now on."""
-        self.hold = None
-        held, self._held = self._held, []
-        for ctx in held:
-            self._later(ctx, self._execute)
 
     # ---- messages of the endpoint ----
 
@@ -131,7 +121,7 @@ class FirmwareAgent:
             )
             self.port.job(job)
             return
-        self._ready(request.ctx)
+        self._later(request.ctx, self._execute)
 
     def _on_done(self, done: MoverDone) -> None:
         entry = self._open.get(done.ctx)
@@ -139,13 +129,12 @@ class FirmwareAgent:
             return  # of a session that a reset has ended
         if done.result != MoverResult.OK:
             entry.error = errno.EIO
-        self._ready(done.ctx)
+        self._later(done.ctx, self._execute)
 
     def _on_control(self, control: EngineControl) -> None:
         if control.kind != ControlKind.DEVICE_RESET:
             for ctx in [ctx for ctx, entry in self._open.items() if entry.request.queue == control.queue]:
                 del self._open[ctx]
-            self._held = [ctx for ctx in self._held if ctx in self._open]
         elif control.epoch != self._epoch:
             self._enter(control.epoch)
         # Not among the timers: a further reset must not swallow the acknowledgement that is owed for this one.
@@ -156,19 +145,11 @@ class FirmwareAgent:
         self._epoch = epoch
         self.server.reset()
         self._open.clear()
-        self._held.clear()
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
 
     # ---- answering ----
-
-    def _ready(self, ctx: int) -> None:
-        entry = self._open[ctx]
-        if self.hold is not None and self.hold(entry.request, entry.head):
-            self._held.append(ctx)
-            return
-        self._later(ctx, self._execute)
 
     def _execute(self, entry: _Open) -> None:
         """The request takes effect now; its reply leaves later."""

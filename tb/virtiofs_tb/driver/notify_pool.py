@@ -104,12 +104,6 @@ class NotifyPool:
         """Post a chain of the caller's making, for chains that no driver should post."""
         await self._post(_Buffer(0, tuple(segments), ChainShape()))
 
-    async def repost(self) -> None:
-        """Put every buffer that is idle back on the queue."""
-        idle, self._idle = self._idle, []
-        for buffer in idle:
-            await self._post(buffer)
-
     async def expect(self, messages: Sequence[bytes], timeout_ps: int = DEFAULT_TIMEOUT_PS) -> None:
         """The next messages received are these, in this order. Takes them off `received`."""
         await self.wait_for(len(messages), timeout_ps)

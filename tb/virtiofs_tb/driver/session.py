@@ -135,7 +135,6 @@ class Outcome:
     """What a replay did. differences: replies whose error is another than the recorded one (no failure by itself)."""
 
     requests: int = 0
-    skipped: int = 0
     differences: list[str] = field(default_factory=list)
     opcodes: Counter[str] = field(default_factory=Counter)
 
@@ -178,7 +177,6 @@ class Replay:
         except UnknownId as error:
             if not self.unsupported:
                 raise
-            self.outcome.skipped += 1
             self.outcome.differences.append(f"record {record.number} {record.opcode.name} skipped: {error}")
             return
         writable = OPERATIONS[record.opcode].reply_limit(message)

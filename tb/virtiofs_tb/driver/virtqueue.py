@@ -72,7 +72,7 @@ class ChainShape:
 class Token:
     """A chain in flight. used: bytes that the device says it wrote, None until the chain came back."""
 
-    __slots__ = ("_descriptors", "_table", "error", "event", "head", "published_ps", "segments", "used", "writable")
+    __slots__ = ("_descriptors", "_table", "error", "event", "head", "segments", "used", "writable")
 
     def __init__(self, head: int, descriptors: list[int], table: int | None, segments: Sequence[Segment]) -> None:
         self.head = head
@@ -81,7 +81,6 @@ class Token:
         self.used: int | None = None
         self.error: DriverError | None = None
         self.event: Event | None = None
-        self.published_ps = 0
         self._descriptors = descriptors
         self._table = table
 
@@ -107,7 +106,6 @@ class SplitQueue:
         self.polling = False
         self.error: DriverError | None = None
         self.on_used: Callable[[list[Token]], None] | None = None
-        self.kicks = 0
         self._rng = rng
         self._doorbell = doorbell
         high = bool(rng.getrandbits(1))
@@ -171,8 +169,6 @@ class SplitQueue:
             for token in tokens:
                 self._in_flight[token.head] = token
             await self._store(stores)
-            for token in tokens:
-                token.published_ps = self.host.now_ps()
         finally:
             self._publisher.set()
         self._check_alive()
@@ -188,7 +184,6 @@ class SplitQueue:
 
     async def ring_doorbell(self) -> None:
         """Ring it whatever the device asked: spurious doorbells are allowed (SPLIT-ANS-D05)."""
-        self.kicks += 1
         await self._doorbell(self.index)
 
     async def set_interrupts(self, enabled: bool) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from virtiofs_tb.host.log import Channel, Kind, ObservationLog, Record
+from virtiofs_tb.host.log import Kind, ObservationLog
 from virtiofs_tb.host.loop import Loop, LoopEvent, LoopTask
 from virtiofs_tb.host.memory import HostMemory
 from virtiofs_tb.host.port import DpuPort, FaultPlan, HostCaps, Interrupt, Store
@@ -19,7 +19,7 @@ PACKET_CAPS = HostCaps(tlp=True, time=True, dpu=True, faults=True)
 
 
 class HostBase:
-    """HostPort over a `Link`. The target derives, gives packets to `dispatch`, and lets `loop` advance.
+    """HostPort over a `Link`. The target derives, gives the endpoint's packets to `root`, and lets `loop` advance.
 
     loop, root, memory, log: the parts, for whoever needs more than a driver does.
     """
@@ -84,13 +84,6 @@ class HostBase:
     def owed(self) -> list[str]:
         """What is under way, for messages."""
         return [*self.root.owed(), *(f"task {where}" for where in self.loop.pending())]
-
-    def dispatch(self, records: Iterable[Record]) -> None:
-        """Hand the endpoint's packets among `records` to the root port."""
-        receive = self.root.receive
-        for record in records:
-            if record.kind == Kind.TLP and (record.channel == Channel.RQ or record.channel == Channel.CC):
-                receive(record)
 
     def snapshot(self, address: int, size: int) -> None:
         """Put memory as the endpoint can see it at this moment into the log."""

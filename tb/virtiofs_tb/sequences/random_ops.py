@@ -171,6 +171,7 @@ class RandomRunner:
         for item in items:
             if stop():
                 return
+            self.device.host.note(item.to_json())  # what a run did can be read back from its log, and shrunk
             await self._perform(item)
             self.performed += 1
 
