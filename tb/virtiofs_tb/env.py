@@ -6,6 +6,8 @@ golden device too.
 
 from __future__ import annotations
 
+from time import perf_counter
+
 from pyuvm import ConfigDB, uvm_env, uvm_scoreboard, uvm_subscriber
 
 from virtiofs_tb.agents.dpu_agent import DpuAgent
@@ -31,15 +33,18 @@ class ScoreboardComponent(uvm_scoreboard):
 
 
 class ScoreboardHub(uvm_subscriber):
-    """Takes the monitor's batches, decodes them once, and lets each scoreboard judge."""
+    """Takes the monitor's batches, decodes them once, and lets each scoreboard judge. seconds: spent in that."""
 
     def build_phase(self) -> None:
         self.boards: ScoreboardSet = ConfigDB().get(self, "", "SCOREBOARDS")
         for board in self.boards.boards:
             ScoreboardComponent(board, self)  # its parent keeps it
+        self.seconds = 0.0
 
     def write(self, tt: list[Record]) -> None:
+        started = perf_counter()
         self.boards.observe(tt)
+        self.seconds += perf_counter() - started
 
 
 class VirtioFsEnv(uvm_env):

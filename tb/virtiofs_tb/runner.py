@@ -15,9 +15,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from virtiofs_tb import build
@@ -41,7 +41,8 @@ class UsageError(Exception):
 class RunRequest:
     """One simulation.
 
-    waves: None, 'fst' or 'vcd'. without: names of scoreboards that are switched off. watchdog_s: wall-clock seconds.
+    waves: None, 'fst' or 'vcd'. without: names of scoreboards that are switched off. options: numbers for the
+    scenarios, over those of the test plan. watchdog_s: wall-clock seconds.
     """
 
     test: str
@@ -50,6 +51,7 @@ class RunRequest:
     dut: Path = ENDPOINT_FILELIST
     profile: Path = DEFAULT_PROFILE
     without: tuple[str, ...] = ()
+    options: Mapping[str, int] = field(default_factory=dict)
     watchdog_s: float = WATCHDOG_S
     run_dir: Path | None = None
 
@@ -81,6 +83,7 @@ class RunRequest:
             "VIRTIOFS_DUT": shown(self.dut),
             "VIRTIOFS_RERUN": self.rerun,
             "VIRTIOFS_WITHOUT": ",".join(self.without),
+            "VIRTIOFS_OPTIONS": json.dumps(dict(self.options)),
             "VIRTIOFS_WATCHDOG_S": str(self.watchdog_s),
             # Dictionaries of bytes and strings iterate the same way in every run of this seed.
             "PYTHONHASHSEED": str(self.seed % (1 << 32)),

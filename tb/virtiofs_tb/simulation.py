@@ -5,6 +5,8 @@ runner.RunRequest.environment says what that is. Whatever happens, summary.json 
 
 from __future__ import annotations
 
+import gc
+import json
 import os
 import sys
 import threading
@@ -30,10 +32,13 @@ from virtiofs_tb.report import FailureReport, ResultClass, Summary
 from virtiofs_tb.runner import STEP_FILE
 from virtiofs_tb.seeds import stream
 from virtiofs_tb.sequences.uvm_sequences import SEQUENCES
+from virtiofs_tb.speed import Meter, Work
 from virtiofs_tb.testbench import CheckFailed, Testbench
 
 LIMIT_PS = 1_000_000_000_000  # of simulated time: one second
 RESET_CYCLES = 8
+MEASURED_STEP = "random_operations"
+GC_OBJECTS = 50_000  # new ones between two looks of the garbage collector
 SLOWEST_PORT_PERCENT = 40
 
 
@@ -98,10 +103,12 @@ class SimulationTest(uvm_test):
         endpoint = profile.load(Path(environment["VIRTIOFS_PROFILE"]))
         caps = replace(PACKET_CAPS, dpu=endpoint.dpu.port)
         self.host = RtlHost(top, self.summary.seed, self.run_dir, caps=caps)
+        entry = catalogue.find(self.summary.test)
+        options = {**entry.options, **json.loads(environment["VIRTIOFS_OPTIONS"])}
         self.testbench = Testbench(
             self.host,
             self.host.engine,
-            catalogue.find(self.summary.test),
+            replace(entry, options=options),
             self.summary.seed,
             endpoint,
             attach=False,
@@ -112,14 +119,34 @@ class SimulationTest(uvm_test):
         self.watchdog = Watchdog(seconds, self.testbench, self.summary, self.run_dir)
         ConfigDB().set(None, "*", "TESTBENCH", self.testbench)
         self.env = VirtioFsEnv("env", self)
+        self.meter = Meter(self._work)
+        self.host.log.subscribe(lambda batch: self.meter.look())
+
+    def _work(self) -> Work:
+        testbench = self.testbench
+        return Work(
+            self.host.bridge.cycles(),
+            testbench.progress.tlps,
+            testbench.requests,
+            self.host.python_s,
+            self.env.scoreboards.seconds,
+        )
 
     def _on_step(self, name: str) -> None:
+        if name == MEASURED_STEP:
+            self.meter.start()
+        else:
+            self.meter.stop()
         steps = self.testbench.entry.steps
         (self.run_dir / STEP_FILE).write_text(f"{name} ({len(self.testbench.steps)} of {len(steps)})")
         self.logger.info(f"step {name}")
 
     async def run_phase(self) -> None:
         self.raise_objection()
+        # What exists now stays: the collector need not look at it again, nor at every 700 new objects.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_OBJECTS, 20, 100)
         started = time.monotonic()
         self.watchdog.start()
         try:
@@ -172,6 +199,7 @@ class SimulationTest(uvm_test):
 
     def report_phase(self) -> None:
         self.testbench.fill(self.summary)
+        self.summary.window = self.meter.rates() or self.summary.window
         self.host.log.close()
         self.summary.write(self.run_dir)
         if not self.summary.passed:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from time import perf_counter
 from typing import Any, TypeVar
 
 from cocotb.handle import HierarchyObject, LogicObject
@@ -155,6 +156,7 @@ class RtlHost(HostBase):
         super().__init__(loop, BridgeLink(self.bridge), log, seed, timing, caps, dpu)
         self.engine = RtlEngine(self.bridge, log, loop)
         self.wakes = 0
+        self.python_s = 0.0
         self._beside = False  # tasks of cocotb have a part in what runs: cocotb is woken each time
         wake = dut.wake
         if not isinstance(wake, LogicObject):
@@ -178,10 +180,12 @@ class RtlHost(HostBase):
         errors: list[BaseException] = []
 
         def wake() -> bool:
+            started = perf_counter()
             try:
                 self._wake_up(task, limit_ps)
             except BaseException as error:  # the simulator called: it is raised below
                 errors.append(error)
+            self.python_s += perf_counter() - started
             return self._beside or bool(errors) or task.done()
 
         self._beside = False

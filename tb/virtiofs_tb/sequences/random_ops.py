@@ -8,9 +8,10 @@ dropping any of them leaves a valid sequence.
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 
@@ -70,6 +71,9 @@ WEIGHTS: dict[Action, int] = {
 }
 
 
+_ACTIONS, _WEIGHTS = list(WEIGHTS), list(WEIGHTS.values())
+
+
 @dataclass(frozen=True)
 class RandomItem:
     """One step of one worker. queue: request queue number; offset, size: bytes; seed: of data and buffer layout."""
@@ -104,14 +108,22 @@ def random_size(rng: random.Random) -> int:
 
 def generate(seed: int, count: int, workers: int, first: int = 0) -> list[RandomItem]:
     """`count` items from index `first` on; an item depends on the seed and its index only."""
-    items = []
-    for index in range(first, first + count):
-        rng = stream(seed, PATH, index)
-        action = rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-        size = random_size(rng)
-        offset = int(log_uniform(rng, 1, MAX_OFFSET)) - 1 if rng.random() < 0.7 else 0
-        items.append(RandomItem(index, index % workers, action, rng.randrange(64), offset, size, rng.getrandbits(32)))
-    return items
+    return [item_at(seed, index, workers) for index in range(first, first + count)]
+
+
+def endless(seed: int, worker: int, workers: int) -> Iterator[RandomItem]:
+    """The items of one worker, made one at a time, without end: those of `generate` for any count."""
+    for index in itertools.count(worker, workers):
+        yield item_at(seed, index, workers)
+
+
+def item_at(seed: int, index: int, workers: int) -> RandomItem:
+    """The item of this index."""
+    rng = stream(seed, PATH, index)
+    action = rng.choices(_ACTIONS, _WEIGHTS)[0]
+    size = random_size(rng)
+    offset = int(log_uniform(rng, 1, MAX_OFFSET)) - 1 if rng.random() < 0.7 else 0
+    return RandomItem(index, index % workers, action, rng.randrange(64), offset, size, rng.getrandbits(32))
 
 
 class _File:
@@ -150,11 +162,15 @@ class RandomRunner:
     async def run(self, items: Sequence[RandomItem], stop: Callable[[], bool] = lambda: False) -> None:
         """Perform all items, each worker's in order, the workers side by side; `stop` is asked before each item."""
         workers = sorted({item.worker for item in items})
-        for worker in workers:
+        await self.run_workers({w: [item for item in items if item.worker == w] for w in workers}, stop)
+
+    async def run_workers(self, items: Mapping[int, Iterable[RandomItem]], stop: Callable[[], bool]) -> None:
+        """The same for items by worker, of which there may be no end until `stop` says so."""
+        for worker in items:
             if worker not in self._files:
                 self._files[worker] = await self._create(b"%b-%d" % (self.prefix, worker), worker)
         host = self.device.host
-        tasks = [host.spawn(self._work([item for item in items if item.worker == w], stop)) for w in workers]
+        tasks = [host.spawn(self._work(own, stop)) for own in items.values()]
         for task in tasks:
             await task.join()
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from virtiofs_tb.driver.bringup import mount
 from virtiofs_tb.driver.errors import check
 from virtiofs_tb.driver.notify_pool import every_notification
 from virtiofs_tb.host.port import HostPort
 from virtiofs_tb.scenario import Bench, scenario
-from virtiofs_tb.sequences.random_ops import RandomRunner, generate
+from virtiofs_tb.sequences.random_ops import RandomRunner, endless, generate
 
 ITEMS = 400
 WORKERS = 12
@@ -50,8 +52,13 @@ async def random_operations(host: HostPort, tb: Bench) -> None:
             await host.sleep(NOTIFICATION_GAP_PS)
 
     notifier = host.spawn(notify())
-    items = generate(tb.seed, count, tb.option("workers", WORKERS))
-    await runner.run(items, lambda: bool(end_ps) and host.now_ps() - begin > end_ps)
+    workers = tb.option("workers", WORKERS)
+    if window_s := tb.option("window_s", 0):  # of wall clock: how far it gets is what is measured
+        end = time.monotonic() + window_s
+        streams = {worker: endless(tb.seed, worker, workers) for worker in range(workers)}
+        await runner.run_workers(streams, lambda: time.monotonic() >= end)
+    else:
+        await runner.run(generate(tb.seed, count, workers), lambda: bool(end_ps) and host.now_ps() - begin > end_ps)
     await runner.finish()
     running = False
     await notifier.join()
