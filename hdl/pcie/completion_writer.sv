@@ -112,6 +112,7 @@ module completion_writer #(
         start.change.tag = cpl.tag[4:0];
         start.change.left = refused || span >= 13'(look.left) ? '0 : look.left - span[9:0];
         start.change.bad = refused || cpl.poisoned;
+        start.change.late = look.zombie;
         start.dword = position[8:2];
         start.dwords = cpl.length[7:0];    // at most 128, or it is not stored
         packet = first_reg ? start : packet_reg;

@@ -1,9 +1,9 @@
 // State of every tag: who holds it, what is still to come, for how long.
 //
 // taken (a slot is reserved) -> active (the packet left on rq) -> done (answered, refused or timed out) -> free once
-// the reader has given the bytes out. A tag that timed out is a zombie until its completion has come after all; it
-// is not used again before, not even after a device reset. Only where every slot of a client is a zombie, `clear`
-// gives them back, or the device could not recover.
+// the reader has given the bytes out. A tag that timed out is a zombie until its completion has come after all or a
+// quarantine of twice the time-out is over; it is not used again before, not even after a device reset. Only where
+// every slot of a client is a zombie, `clear` gives them back at once.
 module read_tags #(
     parameter int unsigned SLOTS = 32,
     parameter int unsigned TIMEOUT_CYCLES = 65536
@@ -62,6 +62,14 @@ module read_tags #(
         && !(update_valid && update.tag[TAG_W-1:0] == scan_reg);
     assign timeout_addr = addr_mem[scan_reg];
 
+    logic expired;
+    assign expired = zombie_reg[scan_reg] && age > STAMP_W'(3 * LIMIT);
+
+    // A completion that has begun for a zombie may end when its tag belongs to another request.
+    logic update_counts;
+    assign update_counts = update_valid && (zombie_reg[update.tag[TAG_W-1:0]] ||
+        (active_reg[update.tag[TAG_W-1:0]] && !update.late));
+
     logic [TAG_W-1:0] look_index;
     assign look_index = look_tag[TAG_W-1:0];
     always_comb begin
@@ -99,7 +107,7 @@ module read_tags #(
             done[release_tag[TAG_W-1:0]] <= 1'b0;
         end
         if (sent) active_reg[sent_tag[TAG_W-1:0]] <= 1'b1;
-        if (update_valid) begin
+        if (update_counts) begin
             left_reg[update.tag[TAG_W-1:0]] <= update.left;
             if (update.bad) bad[update.tag[TAG_W-1:0]] <= 1'b1;
             if (update.left == 0) begin
@@ -114,6 +122,7 @@ module read_tags #(
             done[scan_reg] <= 1'b1;
             bad[scan_reg] <= 1'b1;
         end
+        if (expired) zombie_reg[scan_reg] <= 1'b0;
         scan_reg <= scan_reg + 1'b1;
         clock_reg <= clock_reg + 1'b1;
         if (clear) begin

@@ -54,6 +54,7 @@ package dma_pkg;
         tag_t        tag;
         logic [9:0]  left;          // after this completion; 0: it was the last
         logic        bad;
+        logic        late;          // the request had timed out before
     } tag_update_t;
 
     // A memory write that a lane offers.

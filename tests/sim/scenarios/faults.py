@@ -193,3 +193,49 @@ async def broken_rings_need_a_reset(host: HostPort, tb: Bench) -> None:
         await device.reset()
         host.memory.free(data)
     await (await start(host, tb, device)).client.init(flags=int(INIT_FLAGS))
+
+
+@scenario(clauses=["STATUS-D03", "RESET-D01", "PCI-COMMON-D08", "FS-REQ-DI1"], needs=["faults", "tlp"])
+async def completions_that_never_come(host: HostPort, tb: Bench) -> None:
+    """Reads time out more often than there are tags: what they cost is one request or a reset, and nothing for good."""
+    ready = await mount(host, tb)
+    device = ready.device
+    nodeid, fh = await create_file(ready, b"patient")
+    size = 8192
+    message = ready.client.build(Opcode.WRITE, nodeid, bytes(FuseWriteIn(fh, 0, size, 0, 0, 0, 0)) + bytes(size))
+    for moment in range(3):
+
+        def hide_payload(placed: PlacedChain, moment: int = moment) -> None:
+            tb.fail_reads(Fault(placed.segments[0].address + 2048 + 512 * moment, 16, "timeout"))
+
+        reply = await ready.client.request(message, plan=whole_plan(len(message), 24), before=hide_payload)
+        check("WRITE error after its data timed out", reply.error, -errno.EIO, "FS-REQ-DI1")
+
+    def hide_header(placed: PlacedChain) -> None:
+        tb.fail_reads(Fault(placed.segments[0].address, 16, "timeout"))
+
+    for _ in range(tb.option("lost_headers", 6)):
+        lost = ready.client.build(Opcode.STATFS, FUSE_ROOT_ID)
+        try:
+            await ready.client.request(lost, plan=whole_plan(len(lost), 96), before=hide_header)
+        except DriverTimeout:
+            raise
+        except DriverError:
+            continue
+        raise DriverError("request whose header timed out", "a reply", "used length 0", "FS-REQ-DI1")
+    check("STATFS error afterwards", (await ready.client.call(Opcode.STATFS, FUSE_ROOT_ID)).error, 0, "FS-REQ-DI1")
+    check("WRITE error afterwards", (await ready.client.request(message)).error, 0, "FS-REQ-DI1")
+    check("NEEDS_RESET", bool(await device.status() & DeviceStatus.DEVICE_NEEDS_RESET), False, "STATUS-D03")
+    for _ in range(tb.option("lost_ring_reads", 7)):
+        ready = await start(host, tb, device)
+        await ready.client.init(flags=int(INIT_FLAGS))
+        queue = device.request_queue(2)
+        tb.fail_reads(Fault(queue.avail + 2, 2, "timeout"))
+        await queue.ring_doorbell()
+        await expect_needs_reset(host, ready, "a time-out on the available index")
+    ready = await start(host, tb, device)
+    await ready.client.init(flags=int(INIT_FLAGS))
+    for number in range(len(device.roles.requests)):
+        queue = device.request_queue(number)
+        reply = await ready.client.call(Opcode.STATFS, FUSE_ROOT_ID, queue=queue)
+        check(f"STATFS error on {queue.name}", reply.error, 0, "FS-REQ-DI1")
