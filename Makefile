@@ -24,6 +24,9 @@ sim: ## run a simulation (TEST=main) and print its summary
 test: ## all tests: unit tests without a simulator, then simulations
 	$(call setup,sim,test)
 
+bench: ## how fast the random part runs, and in how much memory
+	$(call setup,sim,bench)
+
 list: ## the tests that TEST= takes
 	$(call setup,sim,list)
 

@@ -21,7 +21,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from virtiofs_tb import build, catalogue, lint, runner
+from virtiofs_tb import bench, build, catalogue, lint, runner
 from virtiofs_tb import profile as profiles
 from virtiofs_tb.driver.session import SessionError, load_session
 from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT, RUNS, SESSIONS
@@ -95,6 +95,23 @@ def test(jobs: str) -> None:
     command = [sys.executable, "-m", "pytest", "tests/unit", "tests/sim"]
     done = subprocess.run(command, cwd=ROOT, env=environment)
     sys.exit(ResultClass.PASSED if done.returncode == 0 else ResultClass.FAILED)
+
+
+@cli.command("bench")
+@click.option("--seconds", default="", help=f"of wall clock [{bench.SECONDS}]")
+@click.option("--seed", envvar="VIRTIOFS_SEED", default="", help=f"a number [{bench.SEED}]")
+def benchmark(seconds: str, seed: str) -> None:
+    """Speed and memory of the random part, all scoreboards on."""
+    duration = parse_number("seconds", seconds, 1, 3600) if seconds else bench.SECONDS
+    request = bench.request(duration, parse_number("SEED", seed, 0, (1 << 64) - 1) if seed else bench.SEED)
+    simulation = build_simulation(request.dut, None, [request])
+    with console.status(f"simulating for {duration} s"):
+        summary = runner.run_one(request, simulation)
+    if summary.passed:
+        bench.show(console, summary)
+    else:
+        print_summary(console, summary, request.directory)
+    sys.exit(summary.result_class)
 
 
 @cli.command("lint")
