@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import ClassVar, Protocol, TypeVar
+
+M = TypeVar("M", bound="_Message")
 
 HEAD_BYTES_MAX = 1024
 """At most this many bytes of the readable part travel with a request."""
@@ -68,9 +70,36 @@ class ControlKind(IntEnum):
     QUEUE_RESET = 1
 
 
+class _Message:
+    """A message as the 128-bit `user` word of its stream.
+
+    PLACES: the lowest bit and the width of each field, in the order of the fields. Bits of no field are 0.
+    """
+
+    __slots__: tuple[str, ...] = ()
+    PLACES: ClassVar[tuple[tuple[int, int], ...]]
+
+    def __init__(self, *values: int) -> None:
+        raise NotImplementedError
+
+    def to_user(self) -> int:
+        """The message as the word of the stream."""
+        user = 0
+        for name, (low, _) in zip(self.__slots__, self.PLACES, strict=True):
+            user |= getattr(self, name) << low
+        return user
+
+    @classmethod
+    def from_user(cls: type[M], user: int) -> M:
+        """The message in a word."""
+        return cls(*[user >> low & (1 << width) - 1 for low, width in cls.PLACES])
+
+
 @dataclass(slots=True)
-class EngineRequest:
+class EngineRequest(_Message):
     """A request for the engine, followed by `head_bytes` bytes. readable, writable: bytes of the chain's parts."""
+
+    PLACES: ClassVar = ((0, 8), (8, 8), (16, 8), (24, 8), (32, 32), (64, 32), (96, 16), (112, 16))
 
     ctx: int
     queue: int
@@ -81,38 +110,13 @@ class EngineRequest:
     function: int
     head_bytes: int
 
-    def to_user(self) -> int:
-        """The message as the 128-bit word of the stream."""
-        return (
-            self.ctx
-            | self.queue << 8
-            | self.lane << 16
-            | self.epoch << 24
-            | self.readable << 32
-            | self.writable << 64
-            | self.function << 96
-            | self.head_bytes << 112
-        )
-
-    @classmethod
-    def from_user(cls, user: int) -> EngineRequest:
-        """The message in a 128-bit word."""
-        return cls(
-            user & 0xFF,
-            user >> 8 & 0xFF,
-            user >> 16 & 0xFF,
-            user >> 24 & 0xFF,
-            user >> 32 & 0xFFFFFFFF,
-            user >> 64 & 0xFFFFFFFF,
-            user >> 96 & 0xFFFF,
-            user >> 112 & 0xFFFF,
-        )
-
 
 @dataclass(slots=True)
-class MoverJob:
+class MoverJob(_Message):
     """Move `length` bytes between storage at `address` and the chain's readable (in) or writable (out) part at
     `offset`."""
+
+    PLACES: ClassVar = ((0, 8), (8, 8), (24, 8), (32, 32), (64, 32), (96, 32))
 
     ctx: int
     direction: int
@@ -121,51 +125,23 @@ class MoverJob:
     length: int
     address: int
 
-    def to_user(self) -> int:
-        """The message as the 128-bit word of the stream."""
-        return (
-            self.ctx
-            | self.direction << 8
-            | self.epoch << 24
-            | self.offset << 32
-            | self.length << 64
-            | self.address << 96
-        )
-
-    @classmethod
-    def from_user(cls, user: int) -> MoverJob:
-        """The message in a 128-bit word."""
-        return cls(
-            user & 0xFF,
-            user >> 8 & 0xFF,
-            user >> 24 & 0xFF,
-            user >> 32 & 0xFFFFFFFF,
-            user >> 64 & 0xFFFFFFFF,
-            user >> 96 & 0xFFFFFFFF,
-        )
-
 
 @dataclass(slots=True)
-class MoverDone:
+class MoverDone(_Message):
     """The end of a mover job (`MoverResult`)."""
+
+    PLACES: ClassVar = ((0, 8), (8, 8), (24, 8))
 
     ctx: int
     result: int
     epoch: int
 
-    def to_user(self) -> int:
-        """The message as the 128-bit word of the stream."""
-        return self.ctx | self.result << 8 | self.epoch << 24
-
-    @classmethod
-    def from_user(cls, user: int) -> MoverDone:
-        """The message in a 128-bit word."""
-        return cls(user & 0xFF, user >> 8 & 0xFF, user >> 24 & 0xFF)
-
 
 @dataclass(slots=True)
-class EngineReply:
+class EngineReply(_Message):
     """The answer to a request: `immediate` bytes travel with it, then `storage_length` bytes from storage follow."""
+
+    PLACES: ClassVar = ((0, 8), (8, 8), (24, 8), (32, 32), (64, 32), (96, 32))
 
     ctx: int
     kind: int
@@ -174,64 +150,27 @@ class EngineReply:
     storage_length: int = 0
     address: int = 0
 
-    def to_user(self) -> int:
-        """The message as the 128-bit word of the stream."""
-        return (
-            self.ctx
-            | self.kind << 8
-            | self.epoch << 24
-            | self.immediate << 32
-            | self.storage_length << 64
-            | self.address << 96
-        )
-
-    @classmethod
-    def from_user(cls, user: int) -> EngineReply:
-        """The message in a 128-bit word."""
-        return cls(
-            user & 0xFF,
-            user >> 8 & 0xFF,
-            user >> 24 & 0xFF,
-            user >> 32 & 0xFFFFFFFF,
-            user >> 64 & 0xFFFFFFFF,
-            user >> 96 & 0xFFFFFFFF,
-        )
-
 
 @dataclass(slots=True)
-class EngineNotify:
+class EngineNotify(_Message):
     """A notification from the engine, followed by `length` bytes (fuse_out_header included)."""
+
+    PLACES: ClassVar = ((0, 8), (24, 8), (32, 32))
 
     notify_class: int
     epoch: int
     length: int
 
-    def to_user(self) -> int:
-        """The message as the 128-bit word of the stream."""
-        return self.notify_class | self.epoch << 24 | self.length << 32
-
-    @classmethod
-    def from_user(cls, user: int) -> EngineNotify:
-        """The message in a 128-bit word."""
-        return cls(user & 0xFF, user >> 24 & 0xFF, user >> 32 & 0xFFFFFFFF)
-
 
 @dataclass(slots=True)
-class EngineControl:
+class EngineControl(_Message):
     """A reset, to the engine, with the new epoch; the engine acknowledges the epoch once it has forgotten all else."""
+
+    PLACES: ClassVar = ((0, 8), (8, 8), (24, 8))
 
     kind: int
     queue: int
     epoch: int
-
-    def to_user(self) -> int:
-        """The message as the 128-bit word of the stream."""
-        return self.kind | self.queue << 8 | self.epoch << 24
-
-    @classmethod
-    def from_user(cls, user: int) -> EngineControl:
-        """The message in a 128-bit word."""
-        return cls(user & 0xFF, user >> 8 & 0xFF, user >> 24 & 0xFF)
 
 
 class EnginePort(Protocol):

@@ -7,7 +7,7 @@ from ctypes import sizeof
 
 import pytest
 
-from virtiofs_model import engine, tlp
+from virtiofs_model import tlp
 from virtiofs_model.layouts import pci, virtio
 from virtiofs_model.layouts.tlp import CompletionStatus, TlpKind
 
@@ -94,21 +94,6 @@ def test_split_completions_join_again() -> None:
     assert parts[1].byte_count == 298 and parts[1].lower_address == 0x40
     assert b"".join(tlp.completion_bytes(p) for p in parts) == data[2:302]
     assert all(p.status == CompletionStatus.SC for p in parts)
-
-
-def test_engine_messages_round_trip() -> None:
-    """The users of endpoint_pkg: first field of a struct is the most significant."""
-    request = engine.EngineRequest(3, 2, engine.Lane.REQ, 1, 0x111, 0x222, 0, 273)
-    assert request.to_user() == 273 << 112 | 0x222 << 64 | 0x111 << 32 | 0x01020203
-    rng = random.Random(2)
-    for _ in range(100):
-        user = rng.getrandbits(128)
-        assert engine.EngineRequest.from_user(user).to_user() == user
-        for message in (engine.MoverJob, engine.MoverDone, engine.EngineReply, engine.EngineNotify):
-            once = message.from_user(user)
-            assert message.from_user(once.to_user()) == once
-        control = engine.EngineControl.from_user(user)
-        assert engine.EngineControl.from_user(control.to_user()) == control
 
 
 def test_sizes_of_structures() -> None:
