@@ -172,3 +172,30 @@ async def notifications_among_requests(host: HostPort, tb: Bench) -> None:
     await pool.expect(sent)
     for worker in workers:
         await worker.join()
+
+
+@scenario(clauses=[*ORDERED, "FS-INIT-RI2", "RESET-D01"], needs=["dpu"])
+async def old_messages_are_forgotten(host: HostPort, tb: Bench) -> None:
+    """A new FUSE_INIT and a reset empty the store and count what was in it; later messages arrive alone."""
+    ready = await mount(host, tb, buffers=0)
+    rng = tb.rng("notifications/forgotten")
+    for by_reset in (False, True, False):
+        dpu, pool = parts(host, ready)
+        before = (await dpu.counters())["notify_emptied"]
+        count = rng.randint(1, 5)
+        for mark in range(count):
+            await taken(dpu, store_message(rng.randint(40, 1000), mark))
+        if by_reset:
+            ready = await start(host, tb, ready.device, buffers=0)
+            dpu, pool = parts(host, ready)
+        await ready.client.init()
+        later = store_message(rng.randint(40, 1000), 77)
+        check("mailbox with no buffer posted", await dpu.notify(later), NotifyResult.HELD, "FS-NQ-DI2")
+        pool.reposting = True
+        await pool.fill(1)
+        await pool.expect([later])
+        check("messages forgotten", (await dpu.counters())["notify_emptied"] - before, count, "FS-NQ-DI2")
+        pool.reposting = False
+        last = store_message(40, 78)  # takes the only buffer
+        await taken(dpu, last)
+        await pool.expect([last])
