@@ -7,8 +7,8 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from virtiofs_model.layouts.dpu import NotifyResult
+from virtiofs_model.layouts.fuse_operations import OUT_HEADER_SIZE
 
-FUSE_OUT_HEADER_SIZE = 16
 STORE_BYTES = 16384
 
 
@@ -22,7 +22,7 @@ class Message:
 
 def well_formed(message: bytes, notify_buf_size: int) -> bool:
     """Whether the mailbox may take a message: fuse_out_header.len is its length, which notify_buf_size can hold."""
-    if not FUSE_OUT_HEADER_SIZE <= len(message) <= notify_buf_size:
+    if not OUT_HEADER_SIZE <= len(message) <= notify_buf_size:
         return False
     (length,) = struct.unpack_from("<I", message)
     return bool(length == len(message))

@@ -19,6 +19,9 @@ from virtiofs_model.layouts.virtio import (
 
 MAX_REQUEST_QUEUES = 8
 MAX_QUEUES = 2 + MAX_REQUEST_QUEUES
+CONFIG_EVENT = -1
+"""A configuration change among the events that have a vector; the others are queue indices."""
+
 DEFAULT_FEATURES = Feature.VERSION_1.mask | Feature.INDIRECT_DESC.mask | Feature.FS_NOTIFICATION.mask
 _DRIVER_STATUS = (
     DeviceStatus.ACKNOWLEDGE
@@ -122,7 +125,7 @@ class VirtioRegisters:
 
     msix_vectors: size of the MSI-X table. on_reset: called when a reset begins; the owner calls finish_reset()
     when no DMA can follow, until then device_status reads its old value. on_status: after any other status write and
-    after a queue was enabled. on_vector_unmapped(event): an event (queue index, or -1 for configuration) got NO_VECTOR.
+    after a queue was enabled. on_vector_unmapped(event): a queue index or CONFIG_EVENT got NO_VECTOR.
     """
 
     msix_vectors: int = 11
@@ -152,6 +155,7 @@ class VirtioRegisters:
 
     @property
     def features_ok(self) -> bool:
+        """Whether the driver's features were accepted."""
         return bool(self.status & DeviceStatus.FEATURES_OK)
 
     @property
@@ -225,7 +229,7 @@ class VirtioRegisters:
             self._write_driver_feature(value, enables)
         elif offset == 0x10 and low:
             merged = _merge(self.config_vector, value, enables) & 0xFFFF
-            self.config_vector = self._mapped(merged, -1)
+            self.config_vector = self._mapped(merged, CONFIG_EVENT)
         elif offset == 0x14:
             if high:
                 self._select.queue = _merge(self._select.queue << 16, value, enables) >> 16

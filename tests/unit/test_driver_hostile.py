@@ -57,6 +57,7 @@ def bench(host: ModelHost, server: RamfsServer | None = None) -> Bench:
         (0x34, 1, 0, "virtio capability COMMON_CFG: absent"),
         (0x40, 4, 0x0002_4010, "capability list pointer: 0x40"),
         (0x10, 4, lambda true: true & 0xFF0F_FFFF, "BAR0 size mask"),
+        (0xA4, 4, lambda true: true & 0x00FF_FFFF | 0x0600_0000, "virtio capability NOTIFY_CFG: absent"),
         (0x94, 4, 0xFF01_0009, "DEVICE_CFG|COMMON_CFG|cap_len|capability list pointer|absent"),
     ],
 )
@@ -86,6 +87,7 @@ def test_lies_in_configuration_space(offset: int, size: int, lie: int | Callable
         (0x1C, 1, "queue_enable of queue 0 after reset"),
         (0x1E, 0x7FFF, "doorbell"),
         (0x2024, 0, "num_request_queues: 0x0"),
+        (0x2024, 0xFFFF_FFFF, "num_queues: 0x6, expected at least 4294967297"),
     ],
 )
 def test_lies_in_registers(offset: int, lie: int | Callable[..., int], message: str) -> None:

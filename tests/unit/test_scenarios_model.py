@@ -57,6 +57,7 @@ def test_scenarios_one_after_the_other(order: list[str]) -> None:
     tb = bench(host, SEED)
     for name in order:
         host.run(SCENARIOS[name].function(host, tb), LIMIT_PS)
+    assert not host.violations, host.violations
 
 
 def test_the_driver_holds_what_the_firmware_answered() -> None:

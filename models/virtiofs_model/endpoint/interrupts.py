@@ -8,10 +8,9 @@ from virtiofs_model.endpoint.tasks import Steps
 from virtiofs_model.layouts.dpu import DpuCounter
 from virtiofs_model.layouts.pci import MSIX_VECTOR_MASK, MsixTableEntry
 from virtiofs_model.layouts.virtio import IsrStatus
-from virtiofs_model.registers import MAX_QUEUES
+from virtiofs_model.registers import CONFIG_EVENT, MAX_QUEUES
 from virtiofs_model.tlp import memory_write
 
-CONFIG_EVENT = -1
 ENTRY_SIZE = 16
 
 

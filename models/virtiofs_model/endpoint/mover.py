@@ -17,6 +17,7 @@ from virtiofs_model.endpoint.dma import Dma, ReadError
 from virtiofs_model.endpoint.interrupts import Interrupts
 from virtiofs_model.endpoint.tasks import Steps
 from virtiofs_model.engine import (
+    EPOCHS,
     ControlKind,
     EngineControl,
     EngineNotify,
@@ -35,7 +36,6 @@ from virtiofs_model.layouts.virtio import VIRTQ_AVAIL_F_NO_INTERRUPT, Feature
 from virtiofs_model.registers import MAX_QUEUES
 from virtiofs_model.virtqueue import Chain, Ring, Segment, slices
 
-EPOCHS = 16
 JOB_BLOCK = 4096
 OVERTAKEN_STEPS = 60
 """How long a reply lingers so that a message can overtake it (a defect)."""

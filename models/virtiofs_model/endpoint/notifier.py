@@ -13,12 +13,12 @@ from virtiofs_model.endpoint.tasks import Steps
 from virtiofs_model.engine import EngineNotify, NotifyClass
 from virtiofs_model.errors import ErrorCode
 from virtiofs_model.layouts.dpu import DpuCounter, NotifyResult
+from virtiofs_model.layouts.fuse_constants import Opcode
+from virtiofs_model.layouts.fuse_operations import OUT_HEADER_SIZE
 from virtiofs_model.layouts.virtio import Feature
 from virtiofs_model.notification import Message, MessageStore, well_formed
 from virtiofs_model.registers import NotifyPolicy
 from virtiofs_model.virtqueue import slices
-
-FUSE_INIT = 26
 
 
 class Notifier:
@@ -93,14 +93,14 @@ class Notifier:
         Without a session before it, messages are held for its reply, and stay.
         """
         (opcode,) = struct.unpack_from("<I", head, 4)
-        if opcode == FUSE_INIT:
+        if opcode == Opcode.INIT:
             if self._store.initialised:
                 self._empty()
             self._init = context
             context.on_used = lambda reply: self._init_used(context, reply)
 
     def _init_used(self, context: Context, reply: bytes) -> None:
-        if context is self._init and len(reply) >= 16 and struct.unpack_from("<i", reply, 4)[0] == 0:
+        if context is self._init and len(reply) >= OUT_HEADER_SIZE and struct.unpack_from("<i", reply, 4)[0] == 0:
             self._store.initialised = True
 
     def _empty(self) -> None:

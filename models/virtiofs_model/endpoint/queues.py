@@ -17,11 +17,11 @@ from virtiofs_model.endpoint.notifier import Notifier
 from virtiofs_model.endpoint.tasks import Steps
 from virtiofs_model.engine import HEAD_BYTES_MAX, Lane
 from virtiofs_model.errors import ErrorCode
+from virtiofs_model.layouts.fuse_operations import IN_HEADER_SIZE
 from virtiofs_model.layouts.virtio import VIRTQ_DESC_SIZE
 from virtiofs_model.registers import MAX_QUEUES, Role
 from virtiofs_model.virtqueue import Chain, ChainError, Ring, available, slices, walk_chain
 
-FUSE_IN_HEADER_SIZE = 40
 CONTEXT_POOLS = {Lane.HI: range(0, 4), Lane.NTF: range(4, 12), Lane.REQ: range(12, 32)}
 """Context numbers by lane: a lane that is full never holds up another."""
 
@@ -151,7 +151,7 @@ class Queues:
             return
         chain = context.chain
         size = min(chain.readable_bytes, HEAD_BYTES_MAX)
-        if size < FUSE_IN_HEADER_SIZE:
+        if size < IN_HEADER_SIZE:
             self._core.log(ErrorCode.HEADER_SHORT, context.queue, chain.head)
             self._mover.discard(context)
             return

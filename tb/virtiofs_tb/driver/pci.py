@@ -158,10 +158,14 @@ class PciFunction:
 
     def block(self, cfg_type: CfgType, layout: type[LittleEndianStructure]) -> RegisterBlock:
         """The registers of a virtio structure. DriverError where the function has none of this type."""
+        return RegisterBlock(self, self.structure(cfg_type), layout)
+
+    def structure(self, cfg_type: CfgType) -> VirtioStructure:
+        """Where a virtio structure is. DriverError where the function has none of this type."""
         place = self.structures.get(cfg_type)
         if place is None:
             raise DriverError(f"virtio capability {cfg_type.name}", "absent", "present", "PCI-DETECT-RX2")
-        return RegisterBlock(self, place, layout)
+        return place
 
     async def enable(self, memory: bool, bus_master: bool) -> None:
         """Set or clear Memory Space Enable and Bus Master Enable."""

@@ -196,7 +196,7 @@ class VirtioFsDevice:
 
     async def ring_doorbell(self, index: int) -> None:
         """The 16-bit doorbell of a queue (PCI-KICK-R01, PCI-KICK-R03)."""
-        place = self.pci.structures[CfgType.NOTIFY_CFG]
+        place = self.pci.structure(CfgType.NOTIFY_CFG)
         offset = place.offset + self._notify_off[index] * place.notify_off_multiplier
         await self.host.bar_write(self.pci.fn, place.bar, offset, 2, index)
 
@@ -241,23 +241,22 @@ class VirtioFsDevice:
         await self._set_status(DeviceStatus.FEATURES_OK)  # re-reads: INIT-R05
 
     async def _find_queues(self) -> None:
-        self.roles = self._assign_roles()
-        count = await self.common.read("num_queues")
+        self.roles = self._assign_roles(await self.common.read("num_queues"))
         needed = [self.roles.hiprio, *self.roles.requests]
         if self.roles.notification is not None:
             needed.append(self.roles.notification)
-        if max(needed) >= count:
-            raise DriverError("num_queues", count, f"more than {max(needed)}", "FS-VQ-DI1")
         await self._set_vector("config_msix_vector", await self._prepare_vectors(needed))
         for index in sorted(needed):
             await self._set_up_queue(index)
 
-    def _assign_roles(self) -> QueueRoles:
+    def _assign_roles(self, num_queues: int) -> QueueRoles:
         number = self.config.num_request_queues
         if self.settings.request_queues is not None:
             number = min(number, self.settings.request_queues)
         notification = 1 if self.negotiated(Feature.FS_NOTIFICATION) else None
         first = 2 if notification is not None or self.settings.literal else 1
+        if first + number > num_queues:
+            raise DriverError("num_queues", num_queues, f"at least {first + number}", "FS-VQ-DI1")
         return QueueRoles(0, notification, list(range(first, first + number)))
 
     async def _prepare_vectors(self, needed: Iterable[int]) -> int:
@@ -294,7 +293,7 @@ class VirtioFsDevice:
             size = self.settings.queue_size
             await self.common.write("queue_size", size)
         self._notify_off[index] = await self.common.read("queue_notify_off")
-        place = self.pci.structures[CfgType.NOTIFY_CFG]
+        place = self.pci.structure(CfgType.NOTIFY_CFG)
         end = self._notify_off[index] * place.notify_off_multiplier + 2
         if end > place.length:
             raise DriverError(f"end of queue {index}'s doorbell", end, f"at most {place.length}", "PCI-NOTIFY-D06")

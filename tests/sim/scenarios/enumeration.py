@@ -53,7 +53,7 @@ async def virtio_capabilities(host: HostPort, tb: Bench) -> None:
         place = function.block(kind, VirtioPciCap).place
         check(f"{kind.name} offset alignment", place.offset % ALIGNMENT[kind], 0, "PCI-LAYOUT-D01")
         check(f"{kind.name} length of {place.length} is enough", place.length >= minimum, True, "PCI-CAP-D01")
-    multiplier = function.structures[CfgType.NOTIFY_CFG].notify_off_multiplier
+    multiplier = function.structure(CfgType.NOTIFY_CFG).notify_off_multiplier
     single_bit = multiplier & (multiplier - 1) == 0
     check("notify_off_multiplier is 0 or an even power of two", single_bit and multiplier != 1, True, "PCI-NOTIFY-D03")
     check("PCI_CFG capability", CfgType.PCI_CFG in function.structures, True, "PCI-PCICFG-D01")
@@ -108,7 +108,7 @@ async def config_window(host: HostPort, tb: Bench) -> None:
     """Registers are reached through the PCI_CFG capability, with the same effects as in the BAR."""
     device = await discover(host, tb)
     common = device.common
-    window = device.pci.structures[CfgType.PCI_CFG].capability
+    window = device.pci.structure(CfgType.PCI_CFG).capability
     data = window + offset_of(VirtioPciCfgCap, "pci_cfg_data")
 
     async def aim(name: str) -> int:

@@ -89,7 +89,7 @@ async def configuration_interrupt_sets_the_isr(host: HostPort, tb: Bench) -> Non
     """The ISR's configuration bit is set before the configuration interrupt, MSI-X or not, and reading clears it."""
     ready = await start(host, tb, await discover(host, tb))
     device = ready.device
-    isr = device.pci.structures[CfgType.ISR_CFG]
+    isr = device.pci.structure(CfgType.ISR_CFG)
     check("ISR before anything happened", await host.bar_read(0, isr.bar, isr.offset, 1), 0, "PCI-ISR-D05")
     queue = device.request_queue(0)
     tb.fail_reads(Fault(queue.avail, 4, "ur"))
