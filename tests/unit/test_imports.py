@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PURE = ["models/virtiofs_model", "tb/virtiofs_tb/driver", "tb/virtiofs_tb/scoreboards"]
+PURE = ["models/virtiofs_model", "tb/virtiofs_tb/driver", "tb/virtiofs_tb/scoreboards", "tb/virtiofs_tb/analysis"]
 PURE_MODULES = ["virtiofs_tb.scenario", "virtiofs_tb.sequences.random_ops", "virtiofs_tb.host.port"]
 
 

@@ -1,0 +1,1 @@
+"""What happened in a run, told from its observation log alone: stories, ring snapshots, exports."""
