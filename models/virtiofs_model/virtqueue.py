@@ -92,10 +92,12 @@ class Chain:
 
     @property
     def readable_bytes(self) -> int:
+        """Length of the device-readable part."""
         return sum(segment.length for segment in self.readable)
 
     @property
     def writable_bytes(self) -> int:
+        """Length of the device-writable part."""
         return sum(segment.length for segment in self.writable)
 
 

@@ -37,10 +37,12 @@ class Entry:
 
     @property
     def needs(self) -> frozenset[str]:
+        """Capabilities of the target that its steps need, names of HostCaps fields."""
         return frozenset(need for step in self.steps for need in step.needs)
 
     @property
     def clauses(self) -> frozenset[str]:
+        """Ids of spec/clauses.csv that its steps cover."""
         return frozenset(clause for step in self.steps for clause in step.clauses)
 
 

@@ -42,6 +42,7 @@ class ScoreboardHub(uvm_subscriber):
         self.seconds = 0.0
 
     def write(self, tt: list[Record]) -> None:
+        """Take a batch of the monitor (the argument's name is pyuvm's)."""
         started = perf_counter()
         self.boards.observe(tt)
         self.seconds += perf_counter() - started

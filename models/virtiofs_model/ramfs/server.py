@@ -87,6 +87,7 @@ class Request:
         self.data = memoryview(message)[at:]
 
     def body(self, struct: type[S]) -> S:
+        """The structure behind fuse_in_header; what an older client leaves out is 0."""
         raw = self.message[IN_HEADER_SIZE : IN_HEADER_SIZE + sizeof(struct)]
         return struct.from_buffer_copy(raw.ljust(sizeof(struct), b"\0"))
 

@@ -78,14 +78,17 @@ class Inode:
 
     @property
     def nodeid(self) -> int:
+        """64 bits: slot, and above it the generation, so that a reused slot has another id."""
         return self.generation << 32 | self.slot
 
     @property
     def is_directory(self) -> bool:
+        """S_IFDIR."""
         return stat.S_ISDIR(self.mode)
 
     @property
     def is_regular(self) -> bool:
+        """S_IFREG."""
         return stat.S_ISREG(self.mode)
 
 
@@ -113,6 +116,7 @@ class Tree:
         return inode
 
     def directory(self, nodeid: int) -> Inode:
+        """The same for an id that must be a directory's: else ENOTDIR."""
         inode = self.get(nodeid)
         if not inode.is_directory:
             raise FsError(errno.ENOTDIR)
@@ -159,12 +163,14 @@ class Tree:
         inode.ctime = self.now
 
     def unlink(self, directory: Inode, name: bytes) -> None:
+        """Remove a name that is no directory's. ENOENT, EISDIR."""
         inode = self._existing(directory, name)
         if inode.is_directory:
             raise FsError(errno.EISDIR)
         self._remove_name(directory, name)
 
     def rmdir(self, directory: Inode, name: bytes) -> None:
+        """Remove an empty directory. ENOENT, ENOTDIR, ENOTEMPTY; EINVAL for "."."""
         if name == b".":
             raise FsError(errno.EINVAL)
         if name == b"..":

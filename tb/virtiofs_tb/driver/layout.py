@@ -9,6 +9,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from virtiofs_model.layouts.fuse_operations import IN_HEADER_SIZE, OUT_HEADER_SIZE
 from virtiofs_tb.host.port import HostMemory
 
 from .virtqueue import ChainShape, Placement, Segment
@@ -81,8 +82,9 @@ def linux_plan(head: int, data: int, writable_head: int, writable_data: int, ind
 
     head: readable bytes before the bulk; data: bulk, in pages of 4 KiB; the writable ones likewise.
     """
-    readable = tuple(part for part in (40, head - 40, *_pages(data)) if part > 0)
-    writable = tuple(part for part in (min(writable_head, 16), writable_head - 16, *_pages(writable_data)) if part > 0)
+    readable = tuple(part for part in (IN_HEADER_SIZE, head - IN_HEADER_SIZE, *_pages(data)) if part > 0)
+    reply = (min(writable_head, OUT_HEADER_SIZE), writable_head - OUT_HEADER_SIZE, *_pages(writable_data))
+    writable = tuple(part for part in reply if part > 0)
     count = len(readable) + len(writable)
     placement = Placement.INDIRECT if indirect and count > 1 else Placement.DIRECT
     gaps = tuple(-length % 8 for length in readable + writable)

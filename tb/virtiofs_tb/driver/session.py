@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import json
-from collections import Counter
 from collections.abc import Callable
 from ctypes import sizeof
 from dataclasses import dataclass, field
@@ -136,7 +135,6 @@ class Outcome:
 
     requests: int = 0
     differences: list[str] = field(default_factory=list)
-    opcodes: Counter[str] = field(default_factory=Counter)
 
 
 class Replay:
@@ -182,7 +180,6 @@ class Replay:
         writable = OPERATIONS[record.opcode].reply_limit(message)
         reply = await self.client.request(message, writable)
         self.outcome.requests += 1
-        self.outcome.opcodes[record.opcode.name] += 1
         if reply.error != record.error:
             self._note_difference(record, reply)
         elif reply.error == 0 and record.reply is not None:

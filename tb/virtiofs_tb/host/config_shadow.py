@@ -27,10 +27,12 @@ class ConfigShadow:
         self.rcb_128 = False
 
     def observe_read(self, fn: int, offset: int, data: bytes) -> None:
+        """These bytes of configuration space were read."""
         if fn == 0:
             self._seen.update(enumerate(data, offset))
 
     def observe_write(self, fn: int, offset: int, data: bytes) -> None:
+        """These bytes of configuration space were written."""
         if offset in _BARS:
             for bar in range(6):
                 self.bars.pop((fn, bar), None)

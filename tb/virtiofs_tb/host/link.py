@@ -31,6 +31,7 @@ class Violations(list[Violation]):
     """What the endpoint did wrong, in the order in which it was seen."""
 
     def add(self, record: Record, text: str) -> None:
+        """Note what was wrong with a packet."""
         channel = Channel(record.channel).name
         self.append(Violation(record.t_ps, f"{channel} packet {record.seq}: {text}"))
 

@@ -46,6 +46,8 @@ Header = tuple[int, int, int, int]
 
 
 class Kind(IntEnum):
+    """What a record is; the channels of a kind are enumerations of their own."""
+
     TLP = 1
     INTERRUPT = 2
     DPU_OPERATION = 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable
+from ctypes import sizeof
 
 from pyuvm import uvm_sequence
 
@@ -37,7 +38,7 @@ class FileTraffic(uvm_sequence):
             create = fuse.FuseCreateIn(flags=2, mode=stat.S_IFREG | 0o644)
             reply = await (await self._send(Opcode.CREATE, FUSE_ROOT_ID, bytes(create) + name + b"\0")).done()
             nodeid = fuse.FuseEntryOut.from_buffer_copy(reply.payload).nodeid
-            fh = fuse.FuseOpenOut.from_buffer_copy(reply.payload, 128).fh
+            fh = fuse.FuseOpenOut.from_buffer_copy(reply.payload, sizeof(fuse.FuseEntryOut)).fh
             files.append((name, nodeid, fh, rng.randbytes(rng.randint(1, LONGEST))))
         writes = [
             await self._send(Opcode.WRITE, nodeid, bytes(fuse.FuseWriteIn(fh=fh, size=len(data))) + data)
