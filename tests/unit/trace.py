@@ -39,6 +39,7 @@ class Trace:
         self.memory: dict[int, int] = {}
         self.config = ConfigSpace(profile.msix_vectors, 44)
         self.registers = VirtioRegisters(profile.msix_vectors)
+        self.completer = 0  # bus and device number are captured from the first configuration write
         self._host_tag = 0
         self._reads: dict[int, tlp.Tlp] = {}
 
@@ -62,6 +63,8 @@ class Trace:
     ) -> int:
         """Anything that is no packet."""
         t_ps, seq = self._next()
+        if kind == Kind.RESET:
+            self.completer = 0
         hdr = user_header(user)
         return self._record(Record(t_ps, seq, 0, len(payload), kind, channel, status, 0, 0, 0, hdr, payload))
 
@@ -80,14 +83,15 @@ class Trace:
         request = tlp.config_read(DEVICE, offset, size, HOST, self._tag())
         self.packet(Channel.CQ, request)
         dword = self.config.read(offset & ~3, request.first_be) if value is None else value
-        self.packet(Channel.CC, tlp.completion(request, DEVICE, dword.to_bytes(4, "little")))
+        self.packet(Channel.CC, tlp.completion(request, self.completer, dword.to_bytes(4, "little")))
         return dword
 
     def config_write(self, offset: int, value: int, size: int = 4) -> None:
         request = tlp.config_write(DEVICE, offset, size, value, HOST, self._tag())
         self.packet(Channel.CQ, request)
+        self.completer = DEVICE
         self.config.write(offset & ~3, int.from_bytes(request.payload, "little"), request.first_be)
-        self.packet(Channel.CC, tlp.completion(request, DEVICE, None))
+        self.packet(Channel.CC, tlp.completion(request, self.completer, None))
 
     def bar_write(self, offset: int, value: int, size: int) -> None:
         self.packet(Channel.CQ, tlp.memory_write(BAR + offset, value.to_bytes(size, "little"), HOST))
@@ -101,7 +105,7 @@ class Trace:
         self.packet(Channel.CQ, request)
         data = bytes(offset & 3) + value.to_bytes(size, "little")
         data += bytes(-len(data) % 4)
-        self.packet(Channel.CC, tlp.completion(request, DEVICE, data))
+        self.packet(Channel.CC, tlp.completion(request, self.completer, data))
 
     def common(self, offset: int, size: int) -> None:
         """Read a field of the common structure, answered by the golden model."""

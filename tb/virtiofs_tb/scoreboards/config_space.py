@@ -47,6 +47,8 @@ STRAP_MAX_QUEUE_SIZE, STRAP_NOTIFY_BUF_SIZE, STRAP_NOTIFY_POLICY, STRAP_TAG = 0x
 TAG_SIZE = 36
 
 UR = 1
+DRAINED_PS = 10_000_000
+"""A request of this age has no completion under way when a run has ended: its drain takes longer."""
 
 
 class ConfigSpaceScoreboard(Scoreboard):
@@ -391,7 +393,7 @@ class ConfigSpaceScoreboard(Scoreboard):
 
     def finish(self, t_ps: int, seq: int) -> None:
         """No request of the host is left without a completion."""
-        limit = self.profile.timing.completion_us * 1_000_000
+        limit = min(self.profile.timing.completion_us * 1_000_000, DRAINED_PS)
         for request in self.observer.requests.values():
             if t_ps - request.t_ps >= limit:
                 self.fail(

@@ -15,6 +15,7 @@ from virtiofs_tb.scoreboards.events import (
     ChainUsed,
     Doorbell,
     IndexRead,
+    Interrupt,
     QueueEnabled,
     QueueFault,
     RegisterRead,
@@ -29,6 +30,8 @@ from virtiofs_tb.scoreboards.ring_state import Chain, Queue
 
 STATUS_AT = 0x14
 NEEDS_RESET = int(DeviceStatus.DEVICE_NEEDS_RESET)
+DRAINED_PS = 10_000_000
+"""What the endpoint found out before this it has told when a run has ended: its drain takes longer."""
 
 
 class DescriptorScoreboard(Scoreboard):
@@ -42,6 +45,7 @@ class DescriptorScoreboard(Scoreboard):
         self._faults: dict[int, QueueFault] = {}
         self._last_used: dict[int, int] = {}
         self._resetting = False
+        self._told = False  # a configuration interrupt came after a fault
 
     # ---- what the endpoint did ----
 
@@ -95,6 +99,7 @@ class DescriptorScoreboard(Scoreboard):
         self._kicks.pop(event.queue.index, None)
 
     def on_reset_begin(self, event: ResetBegin) -> None:
+        self._untold(event.t_ps, event.seq, self.profile.timing.used_us * 1_000_000)
         self._resetting = True
         self._kicks.clear()
         self._faults.clear()
@@ -122,6 +127,7 @@ class DescriptorScoreboard(Scoreboard):
     def on_queue_fault(self, event: QueueFault) -> None:
         self.count("broken ring")
         self._faults[event.queue.index] = event
+        self._told = False
         self._kicks.clear()
 
     def on_register_read(self, event: RegisterRead) -> None:
@@ -135,6 +141,21 @@ class DescriptorScoreboard(Scoreboard):
                 self.fail(
                     event.t_ps, event.seq, f"device_status after queue {index} was found broken: {fault.text}",
                     "STATUS-D03", "DEVICE_NEEDS_RESET", f"{event.data[STATUS_AT - event.at]:#04x}",
+                )  # fmt: skip
+
+    def on_interrupt(self, event: Interrupt) -> None:
+        if self._faults and self.observer.virtio.config_vector in event.vectors:
+            self._told = True
+
+    def _untold(self, t_ps: int, seq: int, limit: int) -> None:
+        """Rings that were found broken `limit` ago without a word to the driver (STATUS-D03, STATUS-D04)."""
+        if not limit or self._told or self.observer.virtio.needs_reset:
+            return
+        for index, fault in self._faults.items():
+            if t_ps - fault.t_ps > limit:
+                self.fail(
+                    t_ps, seq, f"queue {index} was found broken at seq {fault.seq}: {fault.text}", "STATUS-D03",
+                    "DEVICE_NEEDS_RESET in device_status, or the configuration interrupt that tells of it", "neither",
                 )  # fmt: skip
 
     def on_tick(self, event: Tick) -> None:
@@ -157,8 +178,8 @@ class DescriptorScoreboard(Scoreboard):
         """Every doorbell was answered with a look at the ring, every chain was returned, every fault told."""
         if self._resetting:
             return
-        virtio = self.observer.virtio
-        if self._faults or virtio.needs_reset:
+        self._untold(t_ps, seq, DRAINED_PS)
+        if self._faults or self.observer.virtio.needs_reset:
             return
         for index, (_, doorbell_seq) in self._kicks.items():
             queue = self.observer.rings.queues.get(index)

@@ -12,6 +12,7 @@ Header = tuple[int, int, int, int]
 _ATTRIBUTES = 0x00FFBC00  # T9, TC, T8, attributes, LN, TH, TD, AT: all but EP
 _POISON = 0x00004000
 _FORMAT_4DW = 0x20000000
+_RUNS = (0x0, 0x1, 0x2, 0x3, 0x4, 0x6, 0x7, 0x8, 0xC, 0xE, 0xF)
 _RUNS_TO_END = (0x8, 0xC, 0xE, 0xF)
 _RUNS_FROM_START = (0x1, 0x3, 0x7, 0xF)
 
@@ -135,10 +136,12 @@ class DmaScoreboard(Scoreboard):
         if length == 1:
             if last:
                 return "Last DW BE of one dword", "0", f"{last:#x}"
+            if self._exact and first not in _RUNS:
+                return "byte enables", "one run of bytes", f"{first:#x}"
         else:
             if not first or not last:
                 return "byte enables of several dwords", "not 0", f"first {first:#x}, last {last:#x}"
-            if length > 2 and (first not in _RUNS_TO_END or last not in _RUNS_FROM_START):
+            if (length > 2 or start & 4 or self._exact) and (first not in _RUNS_TO_END or last not in _RUNS_FROM_START):
                 return "byte enables of several dwords", "contiguous", f"first {first:#x}, last {last:#x}"
         address = start & ~3
         if (address & 0xFFF) + 4 * length > 0x1000:

@@ -34,6 +34,7 @@ from virtiofs_tb.scoreboards.events import (
     StrangePacket,
     Tick,
 )
+from virtiofs_tb.scoreboards.completions import problem
 from virtiofs_tb.scoreboards.listeners import Listeners
 from virtiofs_tb.scoreboards.pci_view import PciView, VirtioView
 from virtiofs_tb.scoreboards.ring_state import Chain, Queue
@@ -83,6 +84,7 @@ class Observer:
         self.reads: dict[int, DmaRead] = {}  # outstanding, by requester id and tag
         self.requests: dict[int, RegisterRequest] = {}  # outstanding reads of the host
         self._gathered: dict[int, bytes] = {}
+        self._asked: dict[int, Record] = {}  # the packets of both
         self.config_requests: dict[int, ConfigRequest] = {}
         self.engine_seen = False
         self.with_engine: dict[int, Chain] = {}  # by context; the FUSE scoreboard finds out
@@ -249,7 +251,9 @@ class Observer:
                 if record.function == 0:
                     self.pci.config_requested(request.offset, request.be, value)
                 self.pci.device_id = hdr[2] >> 16
-            self.config_requests[hdr[1] >> 8] = request
+            key = hdr[1] >> 8
+            self._ask(record, key)
+            self.config_requests[key] = request
             for ask in self.listeners.on_config_request:
                 ask(request)
             if write and record.function == 0:
@@ -265,9 +269,21 @@ class Observer:
         read = RegisterRequest(
             record.t_ps, record.seq, bar, offset + skip, size, *self.pci.structure_at(bar, offset + skip)[:2]
         )
-        self.requests[record.hdr[1] >> 8] = read
+        key = record.hdr[1] >> 8
+        self._ask(record, key)
+        self.requests[key] = read
         for listener in self.listeners.on_register_request:
             listener(read)
+
+    def _ask(self, record: Record, key: int) -> None:
+        """A request of the host that must be completed."""
+        if key in self.requests or key in self.config_requests:
+            self.requests.pop(key, None)
+            self.config_requests.pop(key, None)
+            text = f"the request of tag {record.tag} at seq {self._asked[key].seq} has no completion"
+            self._strange(record, text, "the tag is used again", "one")
+        self._asked[key] = record
+        self._gathered.pop(key, None)
 
     def _host_write(self, record: Record) -> None:
         bar, offset = self.pci.bar_of(record.address)
@@ -360,6 +376,7 @@ class Observer:
         self.requests.clear()
         self.config_requests.clear()
         self._gathered.clear()
+        self._asked.clear()
         event = PinReset(t_ps, seq)
         for listener in self.listeners.on_pin_reset:
             listener(event)
@@ -368,6 +385,8 @@ class Observer:
 
     def _cc(self, record: Record) -> None:
         key = record.hdr[2] >> 8
+        if key in self._asked:
+            self._completion_form(record, key)
         config = self.config_requests.pop(key, None)
         if config is not None:
             self._config_done(record, config)
@@ -385,6 +404,17 @@ class Observer:
         del self.requests[key]
         data = gathered[skip : skip + request.length] if not status else b""
         self._register_read(record, request, data, status, False)
+
+    def _completion_form(self, record: Record, key: int) -> None:
+        """The header of a completion against its request."""
+        read = self.requests.get(key)
+        given = len(self._gathered.get(key, b""))
+        if given and read is not None:
+            given -= read.offset & 3
+        wrong = problem(record, self._asked[key].hdr, given, self.pci.device_id)
+        if wrong is not None:
+            field, expected, seen = wrong
+            self._strange(record, f"completion of tag {record.tag}: {field}", seen, expected)
 
     def _register_read(self, record: Record, request: RegisterRequest, data: bytes, status: int, window: bool) -> None:
         region, at = request.region, request.at

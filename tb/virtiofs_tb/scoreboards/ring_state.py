@@ -95,8 +95,8 @@ class Queue:
         "early",
         "enabled_seq",
         "enabled_t",
-
         "index",
+        "index_seq",
         "indirect_allowed",
         "notification",
         "open",
@@ -124,6 +124,7 @@ class Queue:
         self.broken = ""
         self.broken_t = 0
         self.avail_idx = 0  # free-running: the next position to be published
+        self.index_seq = 0  # when the answer came that said so
         self.used_idx = 0  # 16 bits, as on the wire
         self.used = 0  # chains used
         self.slots: dict[int, Published] = {}

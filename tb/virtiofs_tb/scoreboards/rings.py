@@ -246,7 +246,7 @@ class RingTracker:
         if offset == 0 and end >= 2:
             flags = data[0] | data[1] << 8
         if offset <= 2 and end >= 4:
-            self._index(queue, data[2 - offset] | data[3 - offset] << 8, t_ps, seq)
+            self._index(queue, data[2 - offset] | data[3 - offset] << 8, issue, t_ps, seq)
         ring_end = 4 + 2 * queue.size
         if end > 5 and offset < ring_end:
             first = max(offset - 3 >> 1, 0)
@@ -261,13 +261,14 @@ class RingTracker:
             for listener in self._listeners.on_suppression_read:
                 listener(event)
 
-    def _index(self, queue: Queue, value: int, t_ps: int, seq: int) -> None:
+    def _index(self, queue: Queue, value: int, issue: int, t_ps: int, seq: int) -> None:
         ahead = (value - queue.avail_idx) & 0xFFFF
         if ahead == 0:
             return
         if ahead > queue.size:
-            # Two index reads may complete out of order: an older value lies behind, never further than is open.
-            if (queue.avail_idx - value) & 0xFFFF > queue.size:
+            # Two index reads may complete out of order: an older value lies behind, never further than is open. A
+            # read that was issued when the newer value was known must not bring an older one.
+            if issue > queue.index_seq or (queue.avail_idx - value) & 0xFFFF > queue.size:
                 self._fault(queue, t_ps, seq, f"available index {value} is {ahead} ahead of {queue.avail_idx & 0xFFFF}")
             return
         size = queue.size
@@ -275,6 +276,7 @@ class RingTracker:
             slot = position % size
             queue.slots[slot] = Published(position, seq, t_ps)
         queue.avail_idx += ahead
+        queue.index_seq = seq
 
     def _entry(self, queue: Queue, slot: int, head: int, issue: int, t_ps: int, seq: int) -> None:
         entry = queue.slots.get(slot)
