@@ -33,6 +33,7 @@ from virtiofs_tb.host.log import (
 )
 from virtiofs_tb.host.loop import Loop, LoopTask
 from virtiofs_tb.host.port import DpuPort
+from virtiofs_tb.host.storage import LoggedStorage
 from virtiofs_tb.host.timing import Timing
 from virtiofs_tb.seeds import stream
 
@@ -47,13 +48,12 @@ class Deadlock(Exception):
     """Nothing is due and the device has nothing to do, but the scenario is not finished; names what is owed."""
 
 
-class LoggedEngine:
+class LoggedEngine(LoggedStorage):
     """An EnginePort whose messages are seen in the log."""
 
     def __init__(self, port: EnginePort, log: ObservationLog, loop: Loop) -> None:
+        super().__init__(port, log, loop)
         self._port = port
-        self._log = log
-        self._loop = loop
 
     def _seen(self, kind: Kind, channel: int, user: int, payload: bytes = b"") -> None:
         self._log.append(self._loop.now_ps, kind, channel, hdr=user_header(user), payload=payload)
@@ -95,18 +95,6 @@ class LoggedEngine:
         control = EngineControl(0, 0, epoch)
         self._seen(Kind.ENGINE_REPLY, EngineReplyChannel.CONTROL_ACK, control.to_user())
         self._port.control_ack(epoch)
-
-    def storage_read(self, address: int, size: int) -> bytes:
-        data = self._port.storage_read(address, size)
-        self._storage(EngineReplyChannel.STORAGE_READ, address, data)
-        return data
-
-    def storage_write(self, address: int, data: bytes) -> None:
-        self._storage(EngineReplyChannel.STORAGE_WRITE, address, data)
-        self._port.storage_write(address, data)
-
-    def _storage(self, channel: EngineReplyChannel, address: int, data: bytes) -> None:
-        self._log.append(self._loop.now_ps, Kind.ENGINE_REPLY, channel, address=address, payload=data)
 
 
 class ModelDpu(RegisterDpu):

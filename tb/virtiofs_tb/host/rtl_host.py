@@ -28,7 +28,6 @@ from virtiofs_tb.host.bridge import Bridge, Port
 from virtiofs_tb.host.log import (
     Channel,
     DpuChannel,
-    EngineReplyChannel,
     EngineRequestChannel,
     Kind,
     ObservationLog,
@@ -37,6 +36,7 @@ from virtiofs_tb.host.log import (
 from virtiofs_tb.host.loop import Loop, LoopTask
 from virtiofs_tb.host.port import HostCaps
 from virtiofs_tb.host.rtl_dpu import RtlDpu
+from virtiofs_tb.host.storage import LoggedStorage
 from virtiofs_tb.host.timing import Timing
 from virtiofs_tb.seeds import stream
 
@@ -63,13 +63,12 @@ class BridgeLink:
         self.send = bridge.send
 
 
-class RtlEngine:
-    """EnginePort over the pins of fuse_engine_if. The software's own accesses to storage are seen in the log."""
+class RtlEngine(LoggedStorage):
+    """EnginePort over the pins of fuse_engine_if."""
 
     def __init__(self, bridge: Bridge, log: ObservationLog, loop: Loop) -> None:
+        super().__init__(bridge, log, loop)
         self._bridge = bridge
-        self._log = log
-        self._loop = loop
         self._on_request: list[Callable[[EngineRequest, bytes], None]] = []
         self._on_done: list[Callable[[MoverDone], None]] = []
         self._on_control: list[Callable[[EngineControl], None]] = []
@@ -117,18 +116,6 @@ class RtlEngine:
 
     def control_ack(self, epoch: int) -> None:
         self._send(Port.ENGINE_CONTROL_ACK, EngineControl(0, 0, epoch).to_user())
-
-    def storage_read(self, address: int, size: int) -> bytes:
-        data = self._bridge.storage_read(address, size)
-        self._storage(EngineReplyChannel.STORAGE_READ, address, data)
-        return data
-
-    def storage_write(self, address: int, data: bytes) -> None:
-        self._storage(EngineReplyChannel.STORAGE_WRITE, address, data)
-        self._bridge.storage_write(address, data)
-
-    def _storage(self, channel: EngineReplyChannel, address: int, data: bytes) -> None:
-        self._log.append(self._loop.now_ps, Kind.ENGINE_REPLY, channel, address=address, payload=data)
 
 
 class RtlHost(HostBase):
