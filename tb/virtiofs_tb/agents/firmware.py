@@ -53,20 +53,24 @@ class FuseServer(Protocol):
 
 @dataclass
 class FirmwareTiming:
-    """Delays of the firmware in ps: log-uniform between the bounds. immediate_max: bytes sent with a reply."""
+    """Delays of the firmware in ps: log-uniform between the bounds. immediate_max: bytes sent with a reply;
+    ahead_percent: chance that a job moves a piece of a long reply before the reply is sent."""
 
     shortest_ps: int = 20_000
     longest_ps: int = 400_000
     immediate_max: int = 512
+    ahead_percent: int = 10
 
 
 @dataclass
 class _Open:
-    """A request that is with the firmware. error: the errno that its payload's loss asks for."""
+    """A request that is with the firmware. error: the errno that its payload's loss asks for; answer: the reply and
+    its immediate bytes, which wait for a job to end."""
 
     request: EngineRequest
     head: bytes
     error: int = 0
+    answer: tuple[EngineReply, bytes] | None = None
 
 
 class FirmwareAgent:
@@ -127,6 +131,10 @@ class FirmwareAgent:
         entry = self._open.get(done.ctx)
         if entry is None or entry.request.epoch != done.epoch:
             return  # of a session that a reset has ended
+        if entry.answer is not None:
+            del self._open[done.ctx]
+            self.port.reply(*entry.answer)
+            return
         if done.result != MoverResult.OK:
             entry.error = errno.EIO
         self._later(done.ctx, self._execute)
@@ -167,13 +175,12 @@ class FirmwareAgent:
 
     def _reply(self, entry: _Open, reply: bytes | None) -> None:
         request = entry.request
-        del self._open[request.ctx]
         if reply is None:
             kind = ReplyKind.NONE if request.writable == 0 else ReplyKind.CANNOT_REPLY
-            self.port.reply(EngineReply(ctx=request.ctx, kind=kind, epoch=request.epoch))
+            self._send(EngineReply(ctx=request.ctx, kind=kind, epoch=request.epoch))
             return
         if len(reply) > request.writable:
-            self.port.reply(EngineReply(ctx=request.ctx, kind=ReplyKind.CANNOT_REPLY, epoch=request.epoch))
+            self._send(EngineReply(ctx=request.ctx, kind=ReplyKind.CANNOT_REPLY, epoch=request.epoch))
             return
         longest = min(len(reply), self.timing.immediate_max)
         cut = len(reply) if len(reply) <= longest else self._rng.randint(16, longest)
@@ -189,7 +196,24 @@ class FirmwareAgent:
             storage_length=len(rest),
             address=address if rest else 0,
         )
-        self.port.reply(message, reply[:cut])
+        if rest and self._rng.random() < self.timing.ahead_percent / 100:
+            entry.answer = (message, reply[:cut])
+            first = self._rng.randrange(len(rest))
+            job = MoverJob(
+                ctx=request.ctx,
+                direction=MoverDirection.OUT,
+                epoch=request.epoch,
+                offset=cut + first,
+                length=self._rng.randint(1, len(rest) - first),
+                address=address + first,
+            )
+            self.port.job(job)
+            return
+        self._send(message, reply[:cut])
+
+    def _send(self, message: EngineReply, immediate: bytes = b"") -> None:
+        del self._open[message.ctx]
+        self.port.reply(message, immediate)
 
     # ---- time ----
 

@@ -241,15 +241,14 @@ class RandomRunner:
         return reply
 
     async def _create(self, name: bytes, number: int) -> _File:
+        queue = self.device.request_queue(number)
+        # A session that a reset ended may have left the name behind.
+        await self.client.call(Opcode.UNLINK, FUSE_ROOT_ID, name + b"\0", queue)
         body = bytes(fuse.FuseCreateIn(0o102, 0o100644, 0, 0)) + name + b"\0"
-        reply = await self.client.call(Opcode.CREATE, FUSE_ROOT_ID, body, self.device.request_queue(number))
+        reply = await self.client.call(Opcode.CREATE, FUSE_ROOT_ID, body, queue)
         check(f"error of CREATE {name!r}", reply.error, 0, "FS-REQ-DI1")
         opened = fuse.FuseOpenOut.from_buffer_copy(reply.payload, OPERATIONS[Opcode.CREATE].reply_ids[1].offset - 16)
-        file = _File(name, reply.parse(fuse.FuseEntryOut).nodeid, opened.fh)
-        empty = fuse.FuseSetattrIn(valid=Fattr.SIZE, size=0)  # an earlier session may have left the name behind
-        reply = await self.client.call(Opcode.SETATTR, file.nodeid, bytes(empty), self.device.request_queue(number))
-        check(f"error of SETATTR {name!r}", reply.error, 0, "FS-REQ-DI1")
-        return file
+        return _File(name, reply.parse(fuse.FuseEntryOut).nodeid, opened.fh)
 
     async def _write(self, file: _File, item: RandomItem, rng: random.Random, queue: SplitQueue) -> None:
         data = rng.randbytes(min(item.size, self.max_write))
@@ -305,7 +304,7 @@ class RandomRunner:
         await self._call(rng, queue, Opcode.RELEASEDIR, FUSE_ROOT_ID, bytes(fuse.FuseReleaseIn(fh, 0, 0, 0)))
 
     async def _create_unlink(self, item: RandomItem, rng: random.Random, queue: SplitQueue) -> None:
-        name = b"temporary-%d" % item.index
+        name = b"%b-temporary-%d" % (self.prefix, item.index)
         body = bytes(fuse.FuseCreateIn(0o102, 0o100600, 0, 0)) + name + b"\0"
         reply = await self._call(rng, queue, Opcode.CREATE, FUSE_ROOT_ID, body)
         nodeid = reply.parse(fuse.FuseEntryOut).nodeid

@@ -94,7 +94,7 @@ async def resets_in_the_middle_of_random_operations(host: HostPort, tb: Bench) -
         rng = tb.rng("resets/random moment", attempt)
         ready = await start(host, tb, device)
         granted = await ready.client.init(flags=int(INIT_FLAGS))
-        runner = RandomRunner(device, ready.client, granted.max_write, b"attempt-%d" % attempt)
+        runner = RandomRunner(device, ready.client, granted.max_write, b"cut-%d-%d" % (host.now_ps(), attempt))
         count = tb.option("workers", 12)
         items = generate(tb.seed, 20 * count, count, 1000 * attempt)
         workers = [
