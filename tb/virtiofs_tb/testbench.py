@@ -28,6 +28,7 @@ from virtiofs_tb.seeds import stream
 
 QUIET_PS = 20_000_000  # so long without a packet after the last step, and nothing is under way any more
 DRAIN_LIMIT_PS = 2_000_000_000
+_TLP, _INTERRUPT, _DPU_OPERATION = int(Kind.TLP), int(Kind.INTERRUPT), int(Kind.DPU_OPERATION)
 
 
 class CheckFailed(Exception):
@@ -170,12 +171,12 @@ class Testbench:
         progress = self.progress
         for record in batch:
             kind = record.kind
-            if kind == Kind.TLP:
+            if kind == _TLP:
                 progress.tlps += 1
                 progress.last_packet_ps = record.t_ps
-            elif kind == Kind.INTERRUPT:
+            elif kind == _INTERRUPT:
                 progress.interrupts += 1
-            elif kind == Kind.DPU_OPERATION and record.channel == DpuChannel.NOTIFY:
+            elif kind == _DPU_OPERATION and record.channel == DpuChannel.NOTIFY:
                 progress.notify[NotifyResult(record.status).name.lower()] += 1
 
     def current_mount(self) -> Mount:

@@ -46,9 +46,10 @@ async def random_operations(host: HostPort, tb: Bench) -> None:
         messages = every_notification(ready.pool.notify_buf_size)
         sent = 0
         while running:
-            await host.dpu.notify(messages[sent % len(messages)])
+            message = messages[sent % len(messages)]
             sent += 1
-            await ready.pool.wait_for(sent)
+            await host.dpu.notify(message)
+            await ready.pool.expect([message])
             await host.sleep(NOTIFICATION_GAP_PS)
 
     notifier = host.spawn(notify())
