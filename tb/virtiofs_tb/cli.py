@@ -169,6 +169,8 @@ def show(
         write_perfetto(chosen, run.records, perfetto)
     if json_file is None and perfetto is None:
         shows.print_chosen(console, chosen, run, in_full=tlps or unique is not None, packets=tlps)
+    else:
+        shows.print_written(console, chosen, run)
 
 
 @cli.command()

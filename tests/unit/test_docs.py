@@ -18,10 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from tests.unit.recorded_runs import record_run
 from virtiofs_model.errors import ErrorCode
 from virtiofs_model.layouts.dpu import DpuCounter, DpuRegister
 from virtiofs_tb import catalogue, cli
+from virtiofs_tb.analysis import source
 from virtiofs_tb.host.log import Channel, Kind, ObservationLog
 from virtiofs_tb.paths import ROOT
 from virtiofs_tb.profile import Profile
@@ -75,8 +78,16 @@ def run(command: list[str]) -> str:
 # ---- commands ----
 
 
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of runs with the one that the pages look at, of the golden device."""
+    runs = tmp_path_factory.mktemp("runs")
+    record_run(runs / "session_browse-1", "session_browse")
+    return runs
+
+
 @pytest.mark.parametrize("command", commands())
-def test_command(command: str) -> None:
+def test_command(command: str, recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = shlex.split(command.replace("<", "'<").replace(">", ">'"))
     if words[0] == "make":
         run(["make", "-n", *words[1:]])  # nothing is made: the target exists
@@ -94,6 +105,11 @@ def test_command(command: str) -> None:
         assert "make sim" in run(words)
     elif command == "make list":
         assert "session_browse" in run([sys.executable, "-c", "from virtiofs_tb.cli import main; main()", "list"])
+    elif command.startswith((".venv/bin/virtiofs-tb show ", ".venv/bin/virtiofs-tb rings ")):
+        monkeypatch.setattr(source, "RUNS", recorded)
+        monkeypatch.chdir(recorded)
+        done = CliRunner().invoke(cli.cli, words[1:], standalone_mode=False)
+        assert done.exception is None and done.output and "no story matches" not in done.output
     elif command.startswith(".venv/bin/python -m pytest tests/unit/"):
         assert " passed" in run([sys.executable, *words[1:], "-q", "-p", "no:cacheprovider"])
     else:

@@ -107,6 +107,11 @@ def print_chosen(console: Console, stories: Sequence[Story], run: RunLog, in_ful
         print_latencies(console, stories)
 
 
+def print_written(console: Console, stories: Sequence[Story], run: RunLog) -> None:
+    """What an export holds."""
+    _noticed(console, run).print(f"{len(stories)} stories written", highlight=False)
+
+
 def _noticed(console: Console, run: RunLog) -> Console:
     console = wide(console)
     if run.notice:
