@@ -28,6 +28,12 @@ FEATURES = Feature.VERSION_1.mask | Feature.INDIRECT_DESC.mask | Feature.FS_NOTI
 
 NEXT, WRITE, INDIRECT = 1, 2, 4
 
+RINGS = 0x10_0000
+NOTIFY_RINGS = 0x20_0000
+READABLE, WRITABLE = 0x30_0000, 0x31_0000
+HEAD = struct.pack("<IIQQIIIHH", 40, 17, 7, 1, 0, 0, 0, 0, 0)
+REPLY = struct.pack("<IiQ", 96, 0, 7) + bytes(range(80))
+
 
 class Trace:
     """Records in the making, judged as they are made. memory: host memory, for completions."""
@@ -242,3 +248,28 @@ class Trace:
     def seen(self) -> set[str]:
         """The scoreboards that found something."""
         return {failure.board for failure in self.boards.failures}
+
+
+def started(profile: Profile = STRICT, features: int = FEATURES) -> Trace:
+    """A device with queue 2 and one request in memory: descriptors 3 (readable) and 5 (writable)."""
+    trace = Trace(profile)
+    trace.enumerate()
+    trace.start({1: NOTIFY_RINGS, 2: RINGS}, features=features)
+    trace.put(READABLE, HEAD)
+    trace.desc(RINGS, 3, READABLE, 40, NEXT, 5)
+    trace.desc(RINGS, 5, WRITABLE, 96, WRITE)
+    trace.publish(RINGS, 1, {0: 3})
+    return trace
+
+
+def served(trace: Trace, length: int = 96, interrupt: bool = True) -> Trace:
+    """The device takes and answers that request as it should."""
+    trace.fetch(RINGS, 0, [3, 5])
+    trace.read(READABLE, 40)
+    trace.engine_request(4, 2, HEAD, 96)
+    trace.engine_reply(4, REPLY)
+    trace.write(WRITABLE, REPLY)
+    trace.use(RINGS, 0, 3, length)
+    if interrupt:
+        trace.interrupt(3)
+    return trace
