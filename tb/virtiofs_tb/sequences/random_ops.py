@@ -12,6 +12,7 @@ import itertools
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from ctypes import sizeof
 from dataclasses import asdict, dataclass
 from enum import Enum
 
@@ -247,7 +248,7 @@ class RandomRunner:
         body = bytes(fuse.FuseCreateIn(0o102, 0o100644, 0, 0)) + name + b"\0"
         reply = await self.client.call(Opcode.CREATE, FUSE_ROOT_ID, body, queue)
         check(f"error of CREATE {name!r}", reply.error, 0, "FS-REQ-DI1")
-        opened = fuse.FuseOpenOut.from_buffer_copy(reply.payload, OPERATIONS[Opcode.CREATE].reply_ids[1].offset - 16)
+        opened = fuse.FuseOpenOut.from_buffer_copy(reply.payload, sizeof(fuse.FuseEntryOut))
         return _File(name, reply.parse(fuse.FuseEntryOut).nodeid, opened.fh)
 
     async def _write(self, file: _File, item: RandomItem, rng: random.Random, queue: SplitQueue) -> None:
@@ -308,7 +309,7 @@ class RandomRunner:
         body = bytes(fuse.FuseCreateIn(0o102, 0o100600, 0, 0)) + name + b"\0"
         reply = await self._call(rng, queue, Opcode.CREATE, FUSE_ROOT_ID, body)
         nodeid = reply.parse(fuse.FuseEntryOut).nodeid
-        opened = fuse.FuseOpenOut.from_buffer_copy(reply.payload, OPERATIONS[Opcode.CREATE].reply_ids[1].offset - 16)
+        opened = fuse.FuseOpenOut.from_buffer_copy(reply.payload, sizeof(fuse.FuseEntryOut))
         await self._call(rng, queue, Opcode.UNLINK, FUSE_ROOT_ID, name + b"\0")
         await self._call(rng, queue, Opcode.RELEASE, nodeid, bytes(fuse.FuseReleaseIn(opened.fh, 0, 0, 0)))
         await self._call(rng, self.device.hiprio, Opcode.FORGET, nodeid, bytes(fuse.FuseForgetIn(1)))

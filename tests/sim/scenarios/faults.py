@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from ctypes import sizeof
 from dataclasses import dataclass
 
 from virtiofs_model.errors import ErrorCode
@@ -37,7 +38,7 @@ async def create_file(ready: Mount, name: bytes) -> tuple[int, int]:
     reply = await ready.client.call(Opcode.CREATE, FUSE_ROOT_ID, body)
     check("CREATE error", reply.error, 0, "FS-REQ-DI1")
     entry = FuseEntryOut.from_buffer_copy(reply.payload)
-    opened = FuseOpenOut.from_buffer_copy(reply.payload, 128)
+    opened = FuseOpenOut.from_buffer_copy(reply.payload, sizeof(FuseEntryOut))
     return entry.nodeid, opened.fh
 
 
