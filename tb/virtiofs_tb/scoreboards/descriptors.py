@@ -69,6 +69,11 @@ class DescriptorScoreboard(Scoreboard):
     def on_chain_used(self, event: ChainUsed) -> None:
         self.count("used entry")
         chain, length = event.chain, event.length
+        if chain.broken and length:
+            self.fail(
+                event.t_ps, event.seq, f"{chain} is used with length {length}, though {chain.broken}", "STATUS-D03",
+                "DEVICE_NEEDS_RESET: the chain is broken", "an answer",
+            )  # fmt: skip
         if chain.broken or chain.queue.broken:
             return
         if not chain.walked:

@@ -1,0 +1,258 @@
+"""Why a mutation of a correct log is no error: what no driver could tell, or what is permitted.
+
+Each function looks at the correct run and answers with a reason, or '' where the mutation has to be found.
+"""
+
+from __future__ import annotations
+
+from tests.unit.mutated_logs import GAP, RC, Element, Life, Log
+from virtiofs_model.config_space import write_masks
+from virtiofs_model.layouts.virtio import VIRTQ_AVAIL_F_NO_INTERRUPT, DescFlags
+from virtiofs_tb.scoreboards.ring_state import Chain, Queue
+
+NEXT, WRITE, INDIRECT = int(DescFlags.NEXT), int(DescFlags.WRITE), int(DescFlags.INDIRECT)
+
+
+def _decisions(log: Log, at: int) -> list[int]:
+    """Where the endpoint was told to send the messages of this one's vector."""
+    queue = log.queue_of_message(at)
+    return [
+        other
+        for other, event in log.suppression.items()
+        if event.queue is queue and not (event.flags or 0) & VIRTQ_AVAIL_F_NO_INTERRUPT
+    ]
+
+
+def merged(log: Log, at: int) -> str:
+    """A message that is not sent: another one of its vector may stand for it."""
+    same = [other for other in log.messages if other != at and log.writes[other].vectors == log.writes[at].vectors]
+    if any(other > at for other in same):
+        return "one message may stand for two: another follows"
+    last = max((other for other in same if other < at), default=-1)
+    if all(decision < last for decision in _decisions(log, at) if decision < at):
+        return "one message may stand for two: another was sent since it was asked for"
+    return ""
+
+
+def owed_again(log: Log, at: int) -> str:
+    """A message that is sent twice: another one of its vector is owed."""
+    same = [other for other in log.messages if log.writes[other].vectors == log.writes[at].vectors and other <= at]
+    if sum(decision < at for decision in _decisions(log, at)) > len(same):
+        return "another message of the vector is owed"
+    return ""
+
+
+def covered_later(log: Log, at: int) -> str:
+    """A used index that is not written: the next one may cover its entry too."""
+    queue = log.writes[at].regions[0].queue
+    if any(event.queue is queue and other > at for other, event in log.used_indexes):
+        return "the next used index covers its entry"
+    return ""
+
+
+def suppressed_again(log: Log, life: Life, read: int) -> str:
+    """A used index that comes after the read of the suppression word: a later read may decide for it."""
+    queue = life.chain.queue
+    later = [at for at in log.positions("suppression word") if at > read and log.reads[at].regions[0].queue is queue]
+    return "a later read of the word decides" if later else ""
+
+
+def zero_flags(log: Log, at: int, be: int) -> str:
+    """Other byte enables of a write: those of a used index may cover the flags before it, which are 0."""
+    if log.roles[at] == "used index" and be in (0xE, 0xF) and not any(log.records[at].payload[:2]):
+        return "the used flags before the index are 0 as they were"
+    return ""
+
+
+def unused_slot(log: Log, at: int) -> str:
+    """A used entry that is too long: the slot behind it is owed, and nothing is written there before a reset."""
+    queue = log.writes[at].regions[0].queue
+    if any(life.chain.queue is queue and life.entry > at for life in log.lives):
+        return ""
+    return "no used index covers the slot behind it" if _owed(log, at) > 1 else ""
+
+
+def _owed(log: Log, at: int) -> int:
+    """Chains of a write's queue that are exposed and not used then."""
+    queue = log.writes[at].regions[0].queue
+    published = sum(chain.queue is queue and chain.pub_seq < at * GAP for chain in log.chains)
+    return published - sum(life.chain.queue is queue and life.index < at for life in log.lives)
+
+
+def _reset_first(log: Log, at: int, queue: Queue) -> str:
+    """Whether a reset comes before a message of the queue and before anything is owed for too long."""
+    reset = next((other for other in log.resets if other > at), None)
+    if reset is None:
+        return ""
+    messages = [other for other in log.messages if at < other < reset and log.queue_of_message(other) is queue]
+    return "" if messages else "a reset comes before anything is owed"
+
+
+def not_missed(log: Log, at: int, span: tuple[int, int] | None = None) -> str:
+    """A read that leaves out bytes, or all of them (span: what it reads instead): nobody needs them."""
+    read = log.reads[at]
+    queue = read.regions[0].queue
+    role = log.roles[at]
+    if role == "suppression word":
+        words = log.positions("suppression word")
+        if any(other > at and log.reads[other].regions[0].queue is queue for other in words):
+            return "a later read of the word decides"
+        return _reset_first(log, at, queue)
+    if role == "ring entry" and span is not None:
+        slots = {
+            address - read.regions[0].start - 4 >> 1
+            for address in range(read.start, read.end)
+            if not span[0] <= address < span[1]
+        }
+        if all(_entry_bit(log, at, slot) for slot in slots):
+            return "no chain is made of the entries that are left out"
+    if not log.depend.get(at, set()) & log.used:
+        return "nothing is made of it"
+    if role in ("table", "request"):
+        lost = [byte for byte in range(read.start, read.end) if span is None or not span[0] <= byte < span[1]]
+        if all(log.read_again(at, byte, byte + 1) for byte in lost):
+            return "other reads bring the same bytes"
+    return ""
+
+
+
+
+
+
+def free_bit(log: Log, at: int, byte: int, bit: int) -> str:
+    """A bit of a completion of the endpoint that the driver cannot use, or that the endpoint is free to set."""
+    read = log.register_reads.get(at)
+    if read is not None and not read.window:
+        skip = read.offset & 3
+        return "" if skip <= byte < skip + read.length else "a byte that was not asked for"
+    request = log.config_request_of(at)
+    if request is None:
+        return ""
+    if not request.be >> byte & 1:
+        return "a byte that was not asked for"
+    if request.be and read is not None:
+        return ""
+    _, _, free = write_masks()
+    if free[request.address + byte] >> bit & 1:
+        return "a bit that the endpoint may hardwire"
+    return ""
+
+
+def unused_bit(log: Log, at: int, byte: int, bit: int) -> str:
+    """A bit of a completion to the endpoint that says nothing to it."""
+    record = log.records[at]
+    read = log.reads[log.answer_of[at]]
+    remaining = record.hdr[1] & 0xFFF or 4096
+    start = read.end - remaining
+    offset = byte - (start & 3)
+    if not 0 <= offset < remaining:
+        return "a byte that was not asked for"
+    role = log.roles[at]
+    address = start + offset
+    region = read.regions[0]
+    if role == "suppression word":
+        if (address - region.start, bit) != (0, 0):
+            return "a reserved flag"
+        return _other_decision(log, at) or _reset_first(log, at, region.queue)
+    if role == "available index":
+        return _index_bit(log, at, 8 * (address - region.start - 2) + bit)
+    if role == "ring entry":
+        return _entry_bit(log, log.answer_of[at], address - region.start - 4 >> 1)
+    if role == "descriptor":
+        return _ring_descriptor_bit(log, log.answer_of[at], address - region.start, bit)
+    if role in ("table", "request") and log.read_again(log.answer_of[at], address, address + 1):
+        return "another read brings the same byte"
+    if role == "table":
+        return _table_bit(log, log.answer_of[at], address, bit)
+    return "" if log.depend.get(log.answer_of[at], set()) & log.used else "nothing is made of it"
+
+
+def _other_decision(log: Log, at: int) -> str:
+    """Another decision of the queue asks for a message, or another message comes, that may stand for this one's."""
+    queue = log.suppression[at].queue
+    following = [other for other in log.messages if other > at and log.queue_of_message(other) is queue]
+    asks = [
+        other
+        for other, event in log.suppression.items()
+        if other != at and event.queue is queue and not (event.flags or 0) & VIRTQ_AVAIL_F_NO_INTERRUPT
+    ]
+    if (log.suppression[at].flags or 0) & VIRTQ_AVAIL_F_NO_INTERRUPT:
+        return "one message may stand for two" if following else ""
+    before = max((other for other in log.messages if other < at and log.queue_of_message(other) is queue), default=-1)
+    if following and any(before < other < following[0] for other in asks):
+        return "one message may stand for two"
+    return ""
+
+
+def _index_bit(log: Log, at: int, bit: int) -> str:
+    """A bit of an available index: buffers of the notification queue may lie unread."""
+    read = log.reads[log.answer_of[at]]
+    queue = read.regions[0].queue
+    if log.answer_of[at] in log.depend and not log.depend[log.answer_of[at]] & log.used:
+        return "nothing is made of it"
+    reset = next((other for other in log.resets if other > at), len(log.records))
+    later = [
+        other
+        for other in log.positions("available index", channel=RC)
+        if at < other < reset and log.reads[log.answer_of[other]].regions[0].queue is queue
+    ]
+    value = int.from_bytes(log.records[at].payload[2:4], "little")
+    more = not value >> bit & 1 and 1 << bit <= queue.size
+    if later:
+        following = int.from_bytes(log.records[later[0]].payload[2:4], "little")
+        late = more and value | 1 << bit <= following
+        return "the next index publishes them too: the endpoint merely took its time" if late else ""
+    if more and reset < len(log.records):
+        return "a reset comes before the entry has to be read"
+    return "the endpoint may leave notification buffers unread" if queue.notification and more else ""
+
+
+def _entry_bit(log: Log, read: int, slot: int) -> str:
+    queue = log.reads[read].regions[0].queue
+    for chain in log.chains:
+        if chain.queue is queue and chain.position % queue.size == slot and id(chain) in log.used:
+            if log.entries.get((id(queue), chain.position)) == read:
+                return ""
+    return "no chain is made of that entry"
+
+
+def _ring_descriptor_bit(log: Log, read: int, offset: int, bit: int) -> str:
+    index, inner = divmod(offset, 16)
+    if index not in log.descriptors.get(read, set()):
+        return "no chain is made of that descriptor"
+    for chain in log.chains:
+        if id(chain) in log.depend.get(read, set()) & log.used:
+            for at, element in log.elements[id(chain)]:
+                if at == index and not element.in_table:
+                    return _element_bit(log, chain, element, inner, bit)
+    return "nothing is made of it"
+
+
+def _table_bit(log: Log, read: int, address: int, bit: int) -> str:
+    region = log.reads[read].regions[0]
+    chain = region.chain
+    assert chain is not None and chain.table is not None
+    if id(chain) not in log.used:
+        return "nothing is made of it"
+    index, inner = divmod(address - chain.table.address, 16)
+    for at, element in log.elements[id(chain)]:
+        if at == index and element.in_table:
+            return _element_bit(log, chain, element, inner, bit)
+    return "no element of the chain"
+
+
+def _element_bit(log: Log, chain: Chain, element: Element, inner: int, bit: int) -> str:
+    """A bit of a descriptor that a chain is made of."""
+    if inner == 12 and bit > 2 or inner == 13:
+        return "a reserved flag"
+    if inner >= 14:
+        return "" if element.flags & NEXT else "next counts only with NEXT"
+    length = next(life.length for life in log.lives if life.chain is chain)
+    untouched = element.flags & WRITE and element.offset >= length
+    if inner < 8 and not element.flags & INDIRECT and (untouched or not element.length):
+        return "no byte behind that address is touched"
+    if 8 <= inner < 12 and element.flags & INDIRECT and not element.length >> 8 * (inner - 8) & 1 << bit:
+        return "a table may be longer than its chain"
+    if 8 <= inner < 12 and chain.queue.notification and not element.length >> 8 * (inner - 8) & 1 << bit:
+        return "a longer notification buffer is as good"
+    return ""
