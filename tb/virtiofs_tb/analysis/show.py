@@ -16,8 +16,8 @@ from virtiofs_tb.analysis.source import AnalysisError, RunLog
 from virtiofs_tb.analysis.story import OP_NAMES, Story, latencies
 from virtiofs_tb.host.log import Record
 
-FILE_WIDTH = 150
-"""Columns where the output is no terminal."""
+FILE_WIDTH, LEAST_WIDTH = 150, 110
+"""Columns where the output is no terminal, and where it is a narrow one: lines that fold beat cells that are cut."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,10 @@ def us(t_ps: int | None) -> str:
 
 
 def wide(console: Console) -> Console:
-    """A console whose tables are not folded at 80 columns where there is no terminal."""
-    return console if console.is_terminal else Console(file=console.file, width=FILE_WIDTH)
+    """The same console with room for the tables here."""
+    terminal = console.is_terminal
+    width = max(console.width, LEAST_WIDTH) if terminal else FILE_WIDTH
+    return Console(file=console.file, width=width, force_terminal=terminal)
 
 
 def _table(columns: Iterable[str], right: Iterable[str] = (), title: str | None = None) -> Table:

@@ -323,6 +323,8 @@ class StoryBuilder:
         self._take_up_all()
         told: dict[Chain, Story] = {}
         for chain, draft in self._drafts.items():
+            if chain.dead:
+                continue
             draft.engine = draft.engine or self._parts.get(id(chain.request))
             self._uncovered_entry(draft)
             told[chain] = (tell_notification if chain.queue.notification else tell_request)(draft, end_ps)
@@ -341,7 +343,8 @@ class StoryBuilder:
             self._uncovered_entry(draft)
             if draft.ready is None:
                 self._direct_descriptors(draft)
-        self._closed += self._drafts.values()
+        # A chain that was rebuilt from bytes read too early, and then again from those that count, is told once.
+        self._closed += [draft for draft in self._drafts.values() if not draft.chain.dead]
         self._ended += self._waiting
         for waiting in (
             self._drafts, self._waiting, self._unmatched, self._undecided, self._awaiting, self._parts, self._consumed,
