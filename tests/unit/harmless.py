@@ -64,6 +64,18 @@ def zero_flags(log: Log, at: int, be: int) -> str:
     return ""
 
 
+def overlaid(log: Log, at: int, start: int, end: int) -> str:
+    """Data at [start, end) that later data of the same chain replaces before the used index (mover jobs do so)."""
+    life = log.chain_of.get(at)
+    if log.roles[at] != "data" or life is None:
+        return ""
+    later = [log.writes[other] for other in life.data if other > at]
+    for byte in range(start, end):
+        if not any(write.start <= byte < write.start + len(write.data) for write in later):
+            return ""
+    return "later data replaces it before the used index"
+
+
 def unused_slot(log: Log, at: int) -> str:
     """A used entry that is too long: the slot behind it is owed, and nothing is written there before a reset."""
     queue = log.writes[at].regions[0].queue
@@ -115,10 +127,6 @@ def not_missed(log: Log, at: int, span: tuple[int, int] | None = None) -> str:
     return ""
 
 
-
-
-
-
 def free_bit(log: Log, at: int, byte: int, bit: int) -> str:
     """A bit of a completion of the endpoint that the driver cannot use, or that the endpoint is free to set."""
     read = log.register_reads.get(at)
@@ -130,8 +138,8 @@ def free_bit(log: Log, at: int, byte: int, bit: int) -> str:
         return ""
     if not request.be >> byte & 1:
         return "a byte that was not asked for"
-    if request.be and read is not None:
-        return ""
+    if read is not None:
+        return ""  # through the window of the PCI_CFG capability: a register
     _, _, free = write_masks()
     if free[request.address + byte] >> bit & 1:
         return "a bit that the endpoint may hardwire"
@@ -210,9 +218,9 @@ def _index_bit(log: Log, at: int, bit: int) -> str:
 def _entry_bit(log: Log, read: int, slot: int) -> str:
     queue = log.reads[read].regions[0].queue
     for chain in log.chains:
-        if chain.queue is queue and chain.position % queue.size == slot and id(chain) in log.used:
-            if log.entries.get((id(queue), chain.position)) == read:
-                return ""
+        made = chain.queue is queue and chain.position % queue.size == slot and id(chain) in log.used
+        if made and log.entries.get((id(queue), chain.position)) == read:
+            return ""
     return "no chain is made of that entry"
 
 
@@ -243,7 +251,7 @@ def _table_bit(log: Log, read: int, address: int, bit: int) -> str:
 
 def _element_bit(log: Log, chain: Chain, element: Element, inner: int, bit: int) -> str:
     """A bit of a descriptor that a chain is made of."""
-    if inner == 12 and bit > 2 or inner == 13:
+    if (inner == 12 and bit > 2) or inner == 13:
         return "a reserved flag"
     if inner >= 14:
         return "" if element.flags & NEXT else "next counts only with NEXT"

@@ -7,6 +7,7 @@ be found by the scoreboards.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator
 
@@ -27,6 +28,7 @@ from tests.unit.mutated_logs import (
     written,
 )
 from virtiofs_model import tlp
+from virtiofs_model.engine import MoverDirection
 from virtiofs_model.layouts.virtio import DescFlags
 from virtiofs_tb.host.log import Kind, Record
 
@@ -54,15 +56,22 @@ def write_flipped(log: Log, rng: random.Random, number: int) -> Iterator[Mutatio
     """One bit of a write's payload changes."""
     for role in WRITES:
         for at in log.some(rng, log.positions(role), number):
-            new = flipped(log.records[at], _enabled(log, at, rng), rng.randrange(8))
-            yield Mutation("write flipped", role, _one(at, new))
+            byte = _enabled(log, at, rng)
+            new = flipped(log.records[at], byte, rng.randrange(8))
+            address = log.records[at].address + byte
+            yield Mutation("write flipped", role, _one(at, new), harmless.overlaid(log, at, address, address + 1))
 
 
 def write_dropped(log: Log, rng: random.Random, number: int) -> Iterator[Mutation]:
     """A write never leaves."""
     for role in WRITES:
         for at in log.some(rng, log.positions(role), number):
-            why = harmless.merged(log, at) if role == "message" else harmless.covered_later(log, at) if role == "used index" else ""
+            write = log.writes[at]
+            why = harmless.overlaid(log, at, write.start, write.start + len(write.data))
+            if role == "message":
+                why = harmless.merged(log, at)
+            elif role == "used index":
+                why = harmless.covered_later(log, at)
             yield Mutation("write dropped", role, _one(at), why)
 
 
@@ -117,7 +126,8 @@ def write_moved(log: Log, rng: random.Random, number: int) -> Iterator[Mutation]
             write = log.writes[at]
             by = rng.choice((-8, -4, -1, 1, 4, 8, 0x1000))
             new = written(log.records[at], write.start + by, write.data)
-            yield Mutation("write moved", f"{role} by {by}", _one(at, new))
+            low, high = min(write.start, write.start + by), max(write.start, write.start + by) + len(write.data)
+            yield Mutation("write moved", f"{role} by {by}", _one(at, new), harmless.overlaid(log, at, low, high))
 
 
 def write_resized(log: Log, rng: random.Random, number: int) -> Iterator[Mutation]:
@@ -130,7 +140,10 @@ def write_resized(log: Log, rng: random.Random, number: int) -> Iterator[Mutatio
             if not data:
                 continue
             new = written(log.records[at], write.start, data)
-            why = harmless.unused_slot(log, at) if role == "used entry" and by > 0 else ""
+            end = write.start + len(write.data)
+            why = harmless.overlaid(log, at, min(end, end + by), max(end, end + by))
+            if role == "used entry" and by > 0:
+                why = harmless.unused_slot(log, at)
             yield Mutation("write resized", f"{role} by {by}", _one(at, new), why)
 
 
@@ -142,7 +155,11 @@ def write_enables(log: Log, rng: random.Random, number: int) -> Iterator[Mutatio
             dw0, dw1, dw2, dw3 = record.hdr
             bits = 8 if dw0 & 0x3FF != 1 else 4
             new = changed(record, (dw0, dw1 ^ 1 << rng.randrange(bits), dw2, dw3))
-            yield Mutation("write enables", f"{role} {dw1 & 255:#x} to {new.be:#x}", _one(at, new), harmless.zero_flags(log, at, new.be))
+            write = log.writes[at]
+            why = harmless.zero_flags(log, at, new.be)
+            if not why and _span(new) is not None:
+                why = harmless.overlaid(log, at, write.start, write.start + len(write.data))
+            yield Mutation("write enables", f"{role} {dw1 & 255:#x} to {new.be:#x}", _one(at, new), why)
 
 
 def used_entry_wrong(log: Log, rng: random.Random, number: int) -> Iterator[Mutation]:
@@ -169,12 +186,12 @@ def used_ids_exchanged(log: Log, rng: random.Random, number: int) -> Iterator[Mu
     pairs = [
         (first, second)
         for lives in by_queue.values()
-        for first, second in zip(lives, lives[1:], strict=False)
+        for first, second in itertools.pairwise(lives)
         if second.chain.pub_seq < first.entry * GAP and second.data and first.data
     ]
     for first, second in rng.sample(pairs, min(number, len(pairs))):
         a, b = log.writes[first.entry], log.writes[second.entry]
-        edits = {
+        edits: dict[int, tuple[Record, ...]] = {
             first.entry: (written(log.records[first.entry], a.start, b.data),),
             second.entry: (written(log.records[second.entry], b.start, a.data),),
         }
@@ -188,7 +205,8 @@ def used_index_wrong(log: Log, rng: random.Random, number: int) -> Iterator[Muta
         for by in (-1, 1):
             value = int.from_bytes(write.data, "little") + by & 0xFFFF
             new = written(log.records[at], write.start, value.to_bytes(2, "little"))
-            yield Mutation("used index wrong", f"{by:+}", _one(at, new), harmless.covered_later(log, at) if by < 0 else "")
+            why = harmless.covered_later(log, at) if by < 0 else ""
+            yield Mutation("used index wrong", f"{by:+}", _one(at, new), why)
 
 
 def message_retargeted(log: Log, rng: random.Random, number: int) -> Iterator[Mutation]:
@@ -323,7 +341,7 @@ def read_early(log: Log, rng: random.Random, number: int) -> Iterator[Mutation]:
         for at in news:
             queue = log.reads[log.answer_of[at]].regions[0].queue
             later = [read for read in reads if read > at and log.reads[read].regions[0].queue is queue]
-            if later and (role != "ring entry" or log.entry_of(later[0], at)):
+            if later:
                 pairs.append((at, later[0]))
         for at, read in rng.sample(pairs, min(number, len(pairs))):
             yield Mutation("read early", role, moved_before(log, read, at), harmless.not_missed(log, read))
@@ -379,10 +397,13 @@ def job_done_wrong(log: Log, rng: random.Random, number: int) -> Iterator[Mutati
             yield Mutation("job done wrong", name, _one(at, changed(record, (word, rest[0], rest[1], rest[2]))))
         yield Mutation("job done wrong", "never", _one(at))
         yield Mutation("job done wrong", "twice", _one(at, record, behind(record, record)))
-        jobs = [job for job in log.of_kind(Kind.ENGINE_REPLY, 0) if job < at and log.records[job].hdr[0] & 255 == word0 & 255]
+        jobs = [job for job in log.of_kind(Kind.ENGINE_REPLY, 0) if job < at]
+        jobs = [job for job in jobs if log.records[job].hdr[0] & 255 == word0 & 255]
         if jobs:
             edits = {jobs[-1]: (log.records[jobs[-1]], behind(record, log.records[jobs[-1]])), at: ()}
-            yield Mutation("job done wrong", "at once", edits)
+            out = log.records[jobs[-1]].hdr[0] >> 8 & 255 == MoverDirection.OUT
+            why = "the order of the end of a job and of its writes to the host is free" if out else ""
+            yield Mutation("job done wrong", "at once", edits, why)
 
 
 # ---- completions of the endpoint ----
@@ -394,14 +415,17 @@ def answer_flipped(log: Log, rng: random.Random, number: int) -> Iterator[Mutati
     for at in log.some(rng, [at for at in found if log.records[at].payload], 4 * number):
         byte, bit = rng.randrange(len(log.records[at].payload)), rng.randrange(8)
         new = flipped(log.records[at], byte, bit)
-        yield Mutation("answer flipped", f"{log.asked_for(at)}, bit {bit} of byte {byte}", _one(at, new), harmless.free_bit(log, at, byte, bit))
+        text = f"{log.asked_for(at)}, bit {bit} of byte {byte}"
+        yield Mutation("answer flipped", text, _one(at, new), harmless.free_bit(log, at, byte, bit))
 
 
 def answer_header(log: Log, rng: random.Random, number: int) -> Iterator[Mutation]:
     """A field of a completion's header changes; it is lost, or comes twice."""
     found = [at for at, record in enumerate(log.records) if record.kind == Kind.TLP and record.channel == CC]
-    fields = (("status", 1, 13, 3), ("byte count", 1, 0, 12), ("completer", 1, 16, 16), ("requester", 2, 16, 16),
-              ("tag", 2, 8, 5), ("lower address", 2, 0, 7), ("attributes", 0, 10, 14), ("length", 0, 0, 10))  # fmt: skip
+    fields = (
+        ("status", 1, 13, 3), ("byte count", 1, 0, 12), ("completer", 1, 16, 16), ("requester", 2, 16, 16),
+        ("tag", 2, 8, 5), ("lower address", 2, 0, 7), ("attributes", 0, 10, 14), ("length", 0, 0, 10),
+    )  # fmt: skip
     for name, word, low, width in fields:
         for at in log.some(rng, found, number):
             words = list(log.records[at].hdr)
@@ -425,7 +449,8 @@ def sent_flipped(log: Log, rng: random.Random, number: int) -> Iterator[Mutation
                 continue
             byte, bit = rng.randrange(len(log.records[at].payload)), rng.randrange(8)
             new = flipped(log.records[at], byte, bit)
-            yield Mutation("sent flipped", f"{role}, bit {bit} of byte {byte}", _one(at, new), harmless.unused_bit(log, at, byte, bit))
+            text = f"{role}, bit {bit} of byte {byte}"
+            yield Mutation("sent flipped", text, _one(at, new), harmless.unused_bit(log, at, byte, bit))
 
 
 # ---- notifications ----
@@ -449,7 +474,7 @@ def notifications_swapped(log: Log, rng: random.Random, number: int) -> Iterator
     """Two messages of one size change places."""
     lives = [life for life in log.lives if life.chain.queue.notification and life.length]
     pairs = []
-    for a, b in zip(lives, lives[1:], strict=False):
+    for a, b in itertools.pairwise(lives):
         sizes = [[len(log.writes[at].data) for at in life.data] for life in (a, b)]
         bytes_ = [b"".join(log.writes[at].data for at in life.data) for life in (a, b)]
         if sizes[0] == sizes[1] and bytes_[0] != bytes_[1] and a.chain.queue is b.chain.queue:

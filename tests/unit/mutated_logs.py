@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import random
@@ -313,10 +314,6 @@ class Log:
                 return queue
         return None
 
-    def entry_of(self, read: int, index: int) -> bool:
-        """Whether a read of ring entries covers what the answer at `index` published."""
-        return True
-
 
 @dataclass
 class Mutation:
@@ -403,7 +400,7 @@ def replay(log: Log, mutations: Iterable[Mutation], profile: Profile = STRICT) -
     for mutation in sorted(mutations, key=lambda m: m.at):
         boards.observe(log.records[done : mutation.at])
         done = max(done, mutation.at)
-        outcomes.append(Outcome(mutation, _in_child(lambda m=mutation: _rest(boards, log, m))))
+        outcomes.append(Outcome(mutation, _in_child(functools.partial(_rest, boards, log, mutation))))
     gc.unfreeze()
     return outcomes
 

@@ -223,8 +223,13 @@ class FuseScoreboard(Scoreboard):
         low, high = job.offset, job.offset + job.length
         if job.direction == MoverDirection.IN and high <= chain.readable:
             self._in_done(event, request, job, low, high)
-        elif job.direction == MoverDirection.OUT and high <= chain.writable and event.result == MoverResult.OK:
+        elif job.direction == MoverDirection.OUT and high <= chain.writable:
             self.count("job out")
+            if event.result == MoverResult.BUS_ERROR:
+                self.fail(
+                    event.t_ps, event.seq, f"mover job for {chain} ends with a bus error", "FS-REQ-DI1", "ok",
+                    "it only writes to the host, and writes have no answer",
+                )  # fmt: skip
 
     def _in_done(self, event: EngineDoneSeen, request: Request, job: EngineJobSeen, low: int, high: int) -> None:
         """A job from host memory to storage has ended."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from virtiofs_model.layouts.virtio import DeviceStatus, Feature
 from virtiofs_tb.host.log import Channel, Kind, Record
 from virtiofs_tb.profile import Profile
+from virtiofs_tb.scoreboards.completions import problem
 from virtiofs_tb.scoreboards.events import (
     ConfigAccess,
     ConfigRequest,
@@ -34,7 +35,6 @@ from virtiofs_tb.scoreboards.events import (
     StrangePacket,
     Tick,
 )
-from virtiofs_tb.scoreboards.completions import problem
 from virtiofs_tb.scoreboards.listeners import Listeners
 from virtiofs_tb.scoreboards.pci_view import PciView, VirtioView
 from virtiofs_tb.scoreboards.ring_state import Chain, Queue
