@@ -19,7 +19,6 @@ from virtiofs_tb.profile import DmaRules
 from virtiofs_tb.scoreboards.events import (
     ChainReady,
     ChainTaken,
-    ChainUsed,
     DmaData,
     DmaRead,
     DmaWrite,
@@ -27,7 +26,6 @@ from virtiofs_tb.scoreboards.events import (
     QueueFault,
     RingViolation,
     SuppressionRead,
-    UsedIndex,
 )
 from virtiofs_tb.scoreboards.listeners import Listeners
 from virtiofs_tb.scoreboards.memory_map import (
@@ -42,12 +40,12 @@ from virtiofs_tb.scoreboards.memory_map import (
     Region,
 )
 from virtiofs_tb.scoreboards.ring_state import Chain, IndirectTable, Published, Queue
+from virtiofs_tb.scoreboards.used_ring import UsedRing
 
 NEXT, WRITE, INDIRECT = int(DescFlags.NEXT), int(DescFlags.WRITE), int(DescFlags.INDIRECT)
 
 _DESC = Struct("<QIHH")
 _U16 = Struct("<H")
-_USED = Struct("<II")
 
 SMALLEST_CUT = 128
 """Reads are cut at multiples of Max_Read_Request_Size, 128 bytes or more."""
@@ -63,6 +61,7 @@ class RingTracker:
         self._listeners = listeners
         self._slack = rules.read_slack
         self._exact = rules.exact_writes
+        self._used_ring = UsedRing(self, listeners, rules.exact_writes)
         self.queues: dict[int, Queue] = {}
         self.readable = AddressMap()
         self.writable = AddressMap()
@@ -84,7 +83,7 @@ class RingTracker:
         if queue is None:
             return
         for chain in list(queue.open.values()):
-            self._retire(chain)
+            self.retire(chain)
         for region in queue.regions:
             self.readable.remove(region)
         self.writable.remove(queue.regions[2])
@@ -102,7 +101,7 @@ class RingTracker:
         regions = self.readable.find(start, end, self._slack) or self._second_look(self.readable, start, end, t_ps, seq)
         for region in regions:
             if region.chain is not None and region.chain.provisional:
-                self._report_early(region.chain, t_ps, seq)
+                self.report_early(region.chain, t_ps, seq)
         return regions
 
     def locate_write(self, start: int, end: int, t_ps: int, seq: int) -> list[Region]:
@@ -110,15 +109,16 @@ class RingTracker:
         regions = self.writable.find(start, end) or self._second_look(self.writable, start, end, t_ps, seq)
         for region in regions:
             if region.chain is not None and region.chain.provisional:
-                self._report_early(region.chain, t_ps, seq)
+                self.report_early(region.chain, t_ps, seq)
         return regions
 
     def _second_look(self, where: AddressMap, start: int, end: int, t_ps: int, seq: int) -> list[Region]:
         """An access that nothing explains: perhaps the endpoint acts on what it read too early."""
-        self._rebuild_early(t_ps, seq)
+        self.rebuild_early(t_ps, seq)
         return where.find(start, end, self._slack if where is self.readable else 0)
 
-    def _rebuild_early(self, t_ps: int, seq: int) -> None:
+    def rebuild_early(self, t_ps: int, seq: int) -> None:
+        """Follow what was read too early as well: perhaps the endpoint acts on it."""
         for queue in self.queues.values():
             for slot, entry in list(queue.slots.items()):
                 head = queue.early.get(slot)
@@ -131,9 +131,10 @@ class RingTracker:
                     if not chain.dead and not chain.walked:
                         self._walk(chain, t_ps, seq, early=True)
 
-    def _report_early(self, chain: Chain, t_ps: int, seq: int) -> None:
+    def report_early(self, chain: Chain, t_ps: int, seq: int) -> None:
+        """The endpoint does act on a chain that it read too early."""
         what, chain.provisional = chain.provisional, ""
-        self._violation(
+        self.violation(
             t_ps,
             seq,
             chain.queue,
@@ -143,7 +144,8 @@ class RingTracker:
             "only reads issued before",
         )
 
-    def _violation(self, t_ps: int, seq: int, queue: Queue, text: str, clause: str, expected: str, seen: str) -> None:
+    def violation(self, t_ps: int, seq: int, queue: Queue, text: str, clause: str, expected: str, seen: str) -> None:
+        """Tell the scoreboards of a broken rule of the ring."""
         event = RingViolation(t_ps, seq, queue.index, text, clause, expected, seen)
         for listener in self._listeners.on_ring_violation:
             listener(event)
@@ -291,7 +293,7 @@ class RingTracker:
         if provisional is not None:
             if provisional.head == head:
                 return
-            self._retire(provisional)
+            self.retire(provisional)
         if head >= queue.size:
             self._fault(
                 queue, t_ps, seq, f"ring entry {slot} holds head {head}, the queue has {queue.size} descriptors"
@@ -422,7 +424,8 @@ class RingTracker:
             self.readable.add(region)
         chain.regions.append(region)
 
-    def _retire(self, chain: Chain) -> None:
+    def retire(self, chain: Chain) -> None:
+        """A chain is exposed no more."""
         chain.dead = True
         queue = chain.queue
         queue.open.pop(chain.position, None)
@@ -454,141 +457,9 @@ class RingTracker:
                     chain.write_store.put(region.offset + offset, piece)
                     chain.written += len(piece)
                     if chain.entry_seq and self._exact:
-                        self._violation(
+                        self.violation(
                             write.t_ps, write.seq, region.queue, f"data written for {chain}", "SPLIT-USED-D02",
                             "all of it before the used entry", f"after the one at seq {chain.entry_seq}",
                         )  # fmt: skip
             elif region.kind == USED:
-                self._used_area(region.queue, offset, piece, write)
-
-    def _used_area(self, queue: Queue, offset: int, data: bytes, write: DmaWrite) -> None:
-        end = offset + len(data)
-        ring_end = 4 + 8 * queue.size
-        if offset < 2:
-            flags = int.from_bytes(data[: 2 - offset], "little") << 8 * offset
-            if flags > 1:
-                self._violation(
-                    write.t_ps, write.seq, queue, f"used flags of queue {queue.index}", "SPLIT-ANS-D01", "0 or 1",
-                    f"{flags}",
-                )  # fmt: skip
-        if end > 4 and offset < ring_end:
-            if len(data) == 8 and not offset - 4 & 7:
-                slot = offset - 4 >> 3
-                self._entry_written(queue, slot, slot in queue.used_entries or slot in queue.used_bytes, write)
-                self._entry_complete(queue, slot, data, write.seq)
-            else:
-                self._used_pieces(queue, max(offset, 4), data[max(4 - offset, 0) : ring_end - offset], write)
-        if end > ring_end and self._exact:
-            self._violation(
-                write.t_ps, write.seq, queue, f"avail_event of queue {queue.index}", "SPLIT-USED-D01",
-                "not written: VIRTIO_F_EVENT_IDX is not offered", "written",
-            )  # fmt: skip
-        if offset <= 2 and end >= 4:
-            self._used_index(queue, data[2 - offset] | data[3 - offset] << 8, write)
-        elif offset < 4 and end > 2:
-            self._violation(
-                write.t_ps, write.seq, queue, f"used index of queue {queue.index} is written", "SPLIT-USED-D01",
-                "both bytes in one packet", f"byte {max(offset, 2) - 2} alone",
-            )  # fmt: skip
-
-    def _used_pieces(self, queue: Queue, offset: int, data: bytes, write: DmaWrite) -> None:
-        """Used entries that are written several at once, or in parts."""
-        at = 0
-        while at < len(data):
-            slot, inner = divmod(offset + at - 4, 8)
-            piece = data[at : at + 8 - inner]
-            store = queue.used_bytes.setdefault(slot, ByteStore())
-            twice = slot in queue.used_entries or store.known_within(inner, inner + len(piece))
-            self._entry_written(queue, slot, twice, write)
-            store.put(inner, piece)
-            if store.covers(0, 8):
-                self._entry_complete(queue, slot, bytes(store.data), write.seq)
-            at += 8 - inner
-
-    def _entry_written(self, queue: Queue, slot: int, twice: bool, write: DmaWrite) -> None:
-        """A used entry is for a chain that is open; twice: some byte of it was written since it was used last."""
-        owed = queue.avail_idx - queue.used_idx & 0xFFFF
-        if (slot - queue.used_idx) % queue.size >= owed:
-            self._violation(
-                write.t_ps, write.seq, queue, f"used entry {slot} of queue {queue.index} is written", "SPLIT-USED-D01",
-                f"one of the {owed} from entry {queue.used_idx % queue.size} on: so many chains are exposed", f"{slot}",
-            )  # fmt: skip
-        elif twice and self._exact:
-            self._violation(
-                write.t_ps, write.seq, queue, f"used entry {slot} of queue {queue.index} is written", "SPLIT-USED-D01",
-                "once before the used index covers it", "again",
-            )  # fmt: skip
-
-    @staticmethod
-    def _entry_complete(queue: Queue, slot: int, data: bytes, seq: int) -> None:
-        queue.used_bytes.pop(slot, None)
-        head, length = _USED.unpack(data)
-        queue.used_entries[slot] = (head, length, seq)
-        for chain in queue.by_head.get(head, ()):
-            if not chain.entry_seq:
-                chain.entry_seq = seq
-                return
-
-    def _used_index(self, queue: Queue, value: int, write: DmaWrite) -> None:
-        old = queue.used_idx
-        moved = (value - old) & 0xFFFF
-        t_ps, seq = write.t_ps, write.seq
-        if moved == 0:
-            if self._exact:
-                self._violation(
-                    t_ps, seq, queue, f"used index of queue {queue.index} is written", "SPLIT-USED-D01",
-                    "a new value", f"{value} again",
-                )  # fmt: skip
-            return
-        outstanding = (queue.avail_idx - old) & 0xFFFF
-        if moved > outstanding:
-            self._violation(
-                t_ps,
-                seq,
-                queue,
-                f"used index of queue {queue.index} moved from {old} to {value}",
-                "SPLIT-USED-D01",
-                f"at most {outstanding} further: so many chains were made available",
-                f"{moved} further",
-            )
-            return
-        for count in range(moved):
-            self._use(queue, (old + count) % queue.size, write)
-        queue.used_idx = value
-        event = UsedIndex(t_ps, seq, queue, old, value)
-        for listener in self._listeners.on_used_index:
-            listener(event)
-
-    def _use(self, queue: Queue, slot: int, write: DmaWrite) -> None:
-        t_ps, seq = write.t_ps, write.seq
-        entry = queue.used_entries.pop(slot, None)
-        if entry is None:
-            self._violation(
-                t_ps, seq, queue, f"used index of queue {queue.index} covers used entry {slot}", "SPLIT-USED-D01",
-                "that entry written before", "not written since it was used last",
-            )  # fmt: skip
-            return
-        head, length, entry_seq = entry
-        if entry_seq >= seq:
-            self._violation(
-                t_ps, seq, queue, f"used entry {slot} of queue {queue.index} and the index that covers it",
-                "SPLIT-USED-D01", "the entry in an earlier packet", "both in one packet",
-            )  # fmt: skip
-        same = queue.by_head.get(head)
-        if not same:
-            self._rebuild_early(t_ps, seq)
-            same = queue.by_head.get(head)
-        if not same:
-            self._violation(
-                t_ps, seq, queue, f"used entry {slot} of queue {queue.index} names chain {head}", "SPLIT-USED-D01",
-                "an exposed chain: " + (", ".join(map(str, sorted(queue.by_head))) or "there is none"), f"{head}",
-            )  # fmt: skip
-            return
-        chain = same[0]
-        if chain.provisional:
-            self._report_early(chain, t_ps, seq)
-        queue.used += 1
-        event = ChainUsed(t_ps, seq, chain, length, entry_seq)
-        for listener in self._listeners.on_chain_used:
-            listener(event)
-        self._retire(chain)
+                self._used_ring.written(region.queue, offset, piece, write)
