@@ -23,7 +23,8 @@ from virtiofs_tb.report import Summary
 
 HERE = Path(__file__).parent
 SEED = 1
-NAMES = [entry.name for entry in catalogue.entries()]
+# random_window runs for a span of wall clock: a benchmark (`make bench`), and its work is that of random_operations.
+NAMES = [entry.name for entry in catalogue.entries() if entry.name != "random_window"]
 SECOND = ("identity", "virtio_capabilities", "device_initialises", "session_browse")
 REPEATED = "session_browse"
 
