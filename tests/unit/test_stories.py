@@ -17,6 +17,7 @@ from virtiofs_tb.analysis.story import DONE, OPEN, REFUSED, RESET, STAGES, Story
 from virtiofs_tb.host.log import Channel, DpuChannel, EngineReplyChannel, EngineRequestChannel, Kind, Record
 
 RING = (names.DOORBELL, names.INDEX_READ, names.ENTRY_READ, names.DESCRIPTORS)
+MSI = 0xFEE0_0000
 END = (names.USED_ENTRY, names.USED_INDEX, names.SUPPRESSION_READ, names.INTERRUPT)
 
 
@@ -166,8 +167,21 @@ def test_a_reset_cuts_stories_off(tmp_path: Path) -> None:
         if story.state == RESET:
             assert story.stage(names.USED_INDEX) is None
             assert story.result == "reset"
+    told = {seq for story in stories for seq in story.packets}
+    writes = [record for record in of_kind(log, Kind.TLP, Channel.RQ) if record.hdr[0] >> 30 & 1]
+    assert {record.seq for record in writes if record.address >> 20 != MSI >> 20} <= told
     taken = [(story.begin_ps, story.queue, story.head, story.stages[0].seq) for story in requests(stories)]
     assert len(set(taken)) == len(taken)
+
+
+def test_a_message_that_is_being_written_is_one_story(run: RunLog, stories: list[Story]) -> None:
+    long = [story for story in notifications(stories) if (story.used_length or 0) > 1000]
+    story = next(story for story in long if "held" in story.stages[0].text)
+    scatter = story.stage(names.SCATTER)
+    assert scatter is not None
+    cut = [record for record in run.records if record.seq <= scatter.packets[1]]
+    same = [told for told in tell(cut) if told.begin_ps == story.begin_ps and told.kind == story.kind]
+    assert [(told.result, told.op) for told in same] == [("open after scatter", story.op)]
 
 
 def test_a_story_that_stands_still_says_where(run: RunLog, stories: list[Story]) -> None:

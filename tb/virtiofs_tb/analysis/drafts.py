@@ -264,8 +264,8 @@ def tell_notification(draft: Draft, end_ps: int) -> Story:
             packets = [seq for stage in again for seq in stage.packets]
             first, last = again[0], again[-1]
             stages.append(Stage(names.REPOSTED, first.t_ps, first.seq, last.end_ps, last.end_seq, packets, last.text))
-    data = bytes(chain.write_store.data[:OUT_HEADER_SIZE])
-    op = notify_name(int.from_bytes(data[4:8], "little", signed=True)) if draft.used and draft.used.length else "?"
+    known = chain.write_store.covers(0, OUT_HEADER_SIZE)
+    op = notify_name(int.from_bytes(chain.write_store.data[4:8], "little", signed=True)) if known else "?"
     if draft.used is not None and not draft.used.length:
         op = names.RETURNED
     state, end = _end(draft, end_ps)

@@ -82,6 +82,7 @@ class StoryBuilder:
         self._undecided: dict[int, list[Draft]] = {}
         self._deciding: dict[int, list[Draft]] = {}  # by seq of the read of the suppression word
         self._awaiting: dict[int, list[Draft]] = {}
+        self._served: dict[int, list[Draft]] = {}  # those that had the last interrupt of their queue
         self._parts: dict[int, EnginePart] = {}  # by identity of the FUSE scoreboard's request
         self._contexts: dict[int, EnginePart] = {}
         self._submitted: Moment | None = None
@@ -189,7 +190,7 @@ class StoryBuilder:
         self._undecided.setdefault(chain.queue.index, []).append(draft)
         if chain.queue.notification:
             self._consumed[_buffer(chain)] = draft
-            if event.length:
+            if event.length and draft.message is None:
                 self._unmatched.append(draft)
                 self._match()
 
@@ -227,11 +228,14 @@ class StoryBuilder:
                 self._awaiting.setdefault(event.queue.index, []).append(draft)
 
     def on_interrupt(self, event: Interrupt) -> None:
+        """All chains that wait for this vector have it; where one more comes, it was that of all but the first."""
         queues = self._observer.virtio.queues
-        for index in list(self._awaiting):
+        for index in {*self._awaiting, *self._served}:
             if index in queues and queues[index].vector in event.vectors:
-                for draft in self._awaiting.pop(index):
+                served = self._awaiting.pop(index, None) or self._served.get(index, [])[1:]
+                for draft in served:
                     draft.interrupt = ((event.t_ps, event.seq), f"vector {queues[index].vector}")
+                self._served[index] = served
 
     # ---- the engine ----
 
@@ -298,6 +302,16 @@ class StoryBuilder:
                 self._waiting.remove(message)
                 self._unmatched.remove(draft)
 
+    def _match_begun(self) -> None:
+        """The same for buffers that are being written: the oldest message that begins with what is there."""
+        for draft in self._drafts.values():
+            if draft.chain.queue.notification and draft.writes and draft.message is None:
+                data = draft.chain.write_store.data
+                message = next((message for message in self._waiting if message.data.startswith(data)), None)
+                if message is not None:
+                    draft.message = message
+                    self._waiting.remove(message)
+
     # ---- the end ----
 
     def on_reset_begin(self, event: ResetBegin) -> None:
@@ -310,6 +324,7 @@ class StoryBuilder:
     def _cut_off(self, reset: Moment) -> None:
         """What is open now is forgotten by the device; packets on their way still belong to it until it says so."""
         self._take_up_all()
+        self._match_begun()
         for draft in self._drafts.values():
             draft.reset = draft.reset or reset
         for message in self._waiting:
@@ -321,6 +336,7 @@ class StoryBuilder:
     def under_way(self, end_ps: int) -> dict[Chain, Story]:
         """The stories of all exposed chains, as far as they got."""
         self._take_up_all()
+        self._match_begun()
         told: dict[Chain, Story] = {}
         for chain, draft in self._drafts.items():
             if chain.dead:
@@ -338,6 +354,7 @@ class StoryBuilder:
 
     def _close(self) -> None:
         """Everything that is under way ends here."""
+        self._match_begun()
         for draft in self._drafts.values():
             self._settle_engine(draft)
             self._uncovered_entry(draft)
@@ -349,6 +366,7 @@ class StoryBuilder:
         for waiting in (
             self._drafts, self._waiting, self._unmatched, self._undecided, self._awaiting, self._parts, self._consumed,
             self._entries, self._contexts, self._rung, self._deciding,
+            self._served,
         ):  # fmt: skip
             waiting.clear()
 
@@ -360,7 +378,7 @@ class StoryBuilder:
         for draft in self._closed:
             if not draft.chain.queue.notification:
                 stories.append(tell_request(draft, end_ps))
-            elif draft.used is not None:
+            elif draft.used is not None or draft.writes:
                 stories.append(tell_notification(draft, end_ps))
         stories.sort(key=lambda story: (story.begin_ps, story.stages[0].seq if story.stages else 0))
         for number, story in enumerate(stories, 1):
