@@ -120,6 +120,11 @@ def not_missed(log: Log, at: int, span: tuple[int, int] | None = None) -> str:
             return "no chain is made of the entries that are left out"
     if not log.depend.get(at, set()) & log.used:
         return "nothing is made of it"
+    if role == "descriptor" and span is not None:
+        table = read.regions[0].start
+        lost = [byte - table for byte in range(read.start, read.end) if not span[0] <= byte < span[1]]
+        if all(_ring_descriptor_bit(log, at, offset, 0) for offset in lost):
+            return "no chain is made of the descriptors that are left out, or not of these fields"
     if role in ("table", "request"):
         lost = [byte for byte in range(read.start, read.end) if span is None or not span[0] <= byte < span[1]]
         if all(log.read_again(at, byte, byte + 1) for byte in lost):

@@ -281,3 +281,10 @@ def test_a_broken_chain_that_is_answered() -> None:
     trace.fetch(RINGS, 0, [3])
     trace.use(RINGS, 0, 3, 96)
     judged(trace, "descriptors", "an answer")
+
+
+def test_a_configuration_interrupt_without_a_cause() -> None:
+    trace = served(started())
+    trace.bar_write(0x10, 0, 2)
+    trace.interrupt(0)
+    judged(trace, "interrupts", "a cause")

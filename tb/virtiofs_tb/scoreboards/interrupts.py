@@ -397,6 +397,7 @@ class InterruptScoreboard(Scoreboard):
     # ---- resets and debts ----
 
     def on_reset_begin(self, event: ResetBegin) -> None:
+        self._without_cause(event.t_ps, event.seq)
         for state in self._queues.values():
             state.owed = None
             state.undecided.clear()
@@ -457,8 +458,21 @@ class InterruptScoreboard(Scoreboard):
                     f"one for each used buffer that asks for it, queue {index} at {since} ps too", "one less",
                 )  # fmt: skip
 
+    def _without_cause(self, t_ps: int, seq: int) -> None:
+        """A configuration interrupt that no look at device_status followed: there must be something it can mean."""
+        observer = self.observer
+        if not self._config_cause_seq or self.profile.choices.config_changes:
+            return
+        broken = any(queue.broken for queue in observer.rings.queues.values())
+        if not (broken or observer.failed_reads or observer.reads):
+            self.fail(
+                t_ps, seq, f"the configuration interrupt at seq {self._config_cause_seq}", "STATUS-D04",
+                "a cause: a broken ring or a failed read", "none",
+            )  # fmt: skip
+
     def finish(self, t_ps: int, seq: int) -> None:
         """No interrupt is owed."""
+        self._without_cause(t_ps, seq)
         self._owed(t_ps, seq, 0)
         if self._config_owed and not self._masked(self.observer.virtio.config_vector):
             self.fail(t_ps, seq, "DEVICE_NEEDS_RESET", "STATUS-D04", "a configuration interrupt", "none was sent")

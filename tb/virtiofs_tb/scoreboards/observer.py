@@ -87,6 +87,7 @@ class Observer:
         self._asked: dict[int, Record] = {}  # the packets of both
         self.config_requests: dict[int, ConfigRequest] = {}
         self.engine_seen = False
+        self.failed_reads = 0  # since the reset pin
         self.with_engine: dict[int, Chain] = {}  # by context; the FUSE scoreboard finds out
 
     def bind(self, boards: Iterable[object]) -> None:
@@ -230,6 +231,8 @@ class Observer:
             start = read.start + read.received
             data = bytes(read.end - start)
             del self.reads[key]
+        if not ok:
+            self.failed_reads += 1
         event = DmaData(record.t_ps, record.seq, read, start, data, ok)
         for listener in self.listeners.on_dma_data:
             listener(event)
@@ -377,6 +380,7 @@ class Observer:
         self.config_requests.clear()
         self._gathered.clear()
         self._asked.clear()
+        self.failed_reads = 0
         event = PinReset(t_ps, seq)
         for listener in self.listeners.on_pin_reset:
             listener(event)
