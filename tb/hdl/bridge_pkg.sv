@@ -44,4 +44,7 @@ package bridge_pkg;
 
     import "DPI-C" function void dpi_fail(input string message);
 
+    // Waves of a window of time, see trace_window.cpp.
+    import "DPI-C" function void dpi_trace_window();
+
 endpackage

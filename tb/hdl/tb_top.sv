@@ -16,6 +16,7 @@ module tb_top #(
     logic             cq_np_ok;
     logic [PORTS-1:0] go = '0;
 
+    initial dpi_trace_window();
     initial forever #(CLOCK_PS / 2) clk = ~clk;
 
     logic [63:0] decided;

@@ -28,6 +28,7 @@ from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT, SIM_BUILD
 
 TB_HDL = ROOT / "tb" / "hdl"
 TOP = "tb_top"
+_CPP = ("bridge.cpp", "trace_window.cpp")
 OLDEST_VERILATOR = (5, 36)
 """cocotb 2.1 needs 5.036."""
 
@@ -231,7 +232,7 @@ def build(
         try:
             with _environment(environment):
                 runner.build(
-                    sources=[cocotb_tools.runner.Verilog(TB_HDL / "bridge.cpp")],
+                    sources=[cocotb_tools.runner.Verilog(TB_HDL / name) for name in _CPP],
                     hdl_toplevel=TOP,
                     parameters={"DATA_W": data_width},
                     build_args=arguments,
@@ -273,7 +274,7 @@ def _inputs(build_dir: Path) -> list[Path]:
     text = (build_dir / "Vtop__ver.d").read_text().replace("\\\n", " ")
     names = text.partition(":")[2].split()
     files = {(build_dir / name).resolve() for name in names}
-    files |= {TB_HDL / "bridge.cpp", TB_HDL / "bridge.hpp"}
+    files |= {TB_HDL / name for name in (*_CPP, "bridge.hpp")}
     return sorted(file for file in files if build_dir not in file.parents and file.suffix != "")
 
 
@@ -314,11 +315,13 @@ def run(
     run_dir: Path,
     extra_env: Mapping[str, str] | None = None,
     waves: bool = False,
+    window_ps: tuple[int, int] | None = None,
 ) -> Result:
     """Run the cocotb tests of `test_module` (only `testcase`, a name, where given) in their own process.
 
     The run's files go to `run_dir`: sim.log, results.xml, waves.*; the process works there. seed fixes cocotb's
     random numbers, Python's hashes and the start values of a random_init build. Waves need a build with waves.
+    window_ps: dump waves only between these two times (both included).
     """
     if waves and build.waves is None:
         raise BuildError(f"{build.directory} was built without waves")
@@ -339,9 +342,13 @@ def run(
                 hdl_toplevel_lang="verilog",
                 testcase=testcase,
                 seed=seed,
-                test_args=["--trace-file", str(waves_file)] if waves_file else [],
-                plusargs=[f"+verilator+seed+{seed % 0x7FFFFFFE + 1}", "+verilator+rand+reset+2"],
-                waves=waves,
+                test_args=["--trace-file", str(waves_file)] if waves_file and not window_ps else [],
+                plusargs=[
+                    f"+verilator+seed+{seed % 0x7FFFFFFE + 1}",
+                    "+verilator+rand+reset+2",
+                    *_window_arguments(waves_file, window_ps),
+                ],
+                waves=waves and not window_ps,
                 build_dir=build.directory,
                 test_dir=run_dir,
                 results_xml=str(results_xml),
@@ -356,6 +363,13 @@ def run(
     elif tests == 0:
         failures = [f"no test ran; the end of {log}:\n{_tail(log)}"]
     return Result(not failures, tests, failures, results_xml, log, seconds, waves_file)
+
+
+def _window_arguments(waves_file: Path | None, window_ps: tuple[int, int] | None) -> list[str]:
+    """What tb/hdl/trace_window.cpp reads."""
+    if waves_file is None or window_ps is None:
+        return []
+    return [f"+trace_window={waves_file}", f"+trace_from={window_ps[0]}", f"+trace_to={window_ps[1]}"]
 
 
 def _read_results(results_xml: Path) -> tuple[int, list[str]]:
