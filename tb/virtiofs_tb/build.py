@@ -40,6 +40,7 @@ _WHEEL_MAKE_VARIABLES = (
     "CFG_CXXFLAGS_STD=-std=gnu++20",
     "CFG_CXXFLAGS_COROUTINES=-fcoroutines",
     "CFG_LDLIBS_THREADS=-pthread",
+    "PYTHON3=python3",  # Debian has no `python`
 )
 
 # Of the caller's environment, what would change the runner's mind.
