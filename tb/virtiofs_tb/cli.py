@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -24,6 +25,7 @@ from rich.table import Table
 from virtiofs_tb import bench, build, catalogue, lint, runner
 from virtiofs_tb import profile as profiles
 from virtiofs_tb.analysis import show as shows
+from virtiofs_tb.analysis.card import card_of
 from virtiofs_tb.analysis.export import write_json_lines, write_perfetto
 from virtiofs_tb.analysis.rings import rings_at
 from virtiofs_tb.analysis.source import AnalysisError, open_run
@@ -32,6 +34,8 @@ from virtiofs_tb.driver.session import SessionError, load_session
 from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT, RUNS, SESSIONS
 from virtiofs_tb.report import SUMMARY, ResultClass, Summary, print_summary
 from virtiofs_tb.scoreboards import ALL
+from virtiofs_tb.waves import rerun
+from virtiofs_tb.waves.groups import choose
 
 console = Console()
 FALSE_WORDS = ("", "0", "no", "off", "false")
@@ -77,6 +81,38 @@ def sim(tests: str, seed: str, waves: str, jobs: str, dut: str, profile: str, wi
         console.print()
         print_summary(console, summary, request.directory)
     sys.exit(runner.worst(summaries))
+
+
+@cli.command()
+@click.option("--test", envvar="VIRTIOFS_TEST", default="", help="a name [main]")
+@click.option("--seed", envvar="VIRTIOFS_SEED", required=True, help="a number")
+@click.option("--from", "begin", envvar="VIRTIOFS_FROM", default="", help="waves only from this simulated time on")
+@click.option("--to", "end", envvar="VIRTIOFS_TO", default="", help="waves only up to this simulated time")
+@click.option("--groups", envvar="VIRTIOFS_GROUPS", default="", help="groups of signals to show, by name [all]")
+@click.option("--dut", envvar="VIRTIOFS_DUT", default="", help="file list with another virtio_fs_dut")
+@click.option("--profile", envvar="VIRTIOFS_PROFILE", default="", help="profile of that endpoint (TOML)")
+def waves(test: str, seed: str, begin: str, end: str, groups: str, dut: str, profile: str) -> None:
+    """Run a test again with waves, and write files for GTKWave and Surfer beside them."""
+    names = parse_tests(test)
+    if len(names) != 1:
+        raise runner.UsageError(f"TEST={test}: waves are of one test")
+    dut_path = existing_file("DUT", dut) if dut else ENDPOINT_FILELIST
+    profile_path = existing_file("PROFILE", profile) if profile else runner.DEFAULT_PROFILE
+    window = rerun.parse_window(begin, end)
+    shown_groups = choose(groups, rerun.is_ours(dut_path))
+    number = parse_number("SEED", seed, 0, (1 << 64) - 1)
+    request = runner.RunRequest(names[0], number, None, dut_path, profile_path, window_ps=window)
+    rerun.check_window(window, rerun.earlier_end(request) or rerun.FOREVER_PS)
+    request = replace(request, waves=runner.wave_format(console.print))
+    simulation = build_simulation(dut_path, request.waves, [request])
+    with console.status("simulating"):
+        summary = runner.run_one(request, simulation)
+    print_summary(console, summary, request.directory)
+    if summary.sim_time_ps:
+        rerun.check_window(window, summary.sim_time_ps)
+    views = rerun.write_beside(request.directory / f"waves.{request.waves}", shown_groups, summary)
+    rerun.print_views(console, views, summary)
+    sys.exit(summary.result_class)
 
 
 @cli.command("list")
@@ -184,6 +220,16 @@ def rings(log: str, at: str, queue: int | None) -> None:
     """
     run = open_run(log)
     shows.print_rings(console, rings_at(run.records, run.time("--at", at), queue), run)
+
+
+@cli.command()
+@click.argument("run")
+def card(run: str) -> None:
+    """Why a run failed: the card that it printed.
+
+    RUN is a run's directory, or TEST-SEED of sim_build/runs.
+    """
+    console.print(card_of(run), markup=False, highlight=False, soft_wrap=True, end="")
 
 
 def build_simulation(dut: Path, waves: str | None, requests: list[runner.RunRequest]) -> build.Build:

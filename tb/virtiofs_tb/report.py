@@ -14,6 +14,7 @@ from rich.table import Table
 from virtiofs_tb.paths import shown
 
 SUMMARY = "summary.json"
+CARD_TEXT, CARD_PAGE = "card.txt", "card.html"
 SHOWN_FAILURES = 10
 
 
@@ -39,12 +40,30 @@ class StepReport:
 
 @dataclass
 class FailureReport:
-    """One failed check. source: the scoreboard or part that says so."""
+    """Why a run failed. source: the scoreboard or part that says so; seq: of its record in the log (-1: none).
+
+    kind: 'check' (the endpoint did something else than expected), 'hang' (what was expected did not come) or 'crash'
+    (the testbench failed; place says where). owed: what was under way when the run was given up.
+    """
 
     source: str
     t_ps: int
     text: str
     clause: str = ""
+    seq: int = -1
+    expected: str = ""
+    seen: str = ""
+    kind: str = "check"
+    place: str = ""
+    owed: list[str] = field(default_factory=list)
+
+    @property
+    def line(self) -> str:
+        """What was wrong, in one sentence."""
+        text = self.text
+        if self.expected or self.seen:
+            text += f": expected {self.expected}, seen {self.seen}"
+        return text + (f" ({self.place})" if self.place else "")
 
 
 @dataclass
@@ -143,7 +162,7 @@ def print_summary(console: Console, summary: Summary, run_dir: Path) -> None:
     for failure in summary.failures[:SHOWN_FAILURES]:
         clause = f" [{failure.clause}]" if failure.clause else ""
         console.print(
-            f"FAILED {failure.source} at {microseconds(failure.t_ps)}{clause}: {failure.text}",
+            f"FAILED {failure.source} at {microseconds(failure.t_ps)}{clause}: {failure.line}",
             markup=False,
             style="red",
         )
@@ -151,6 +170,10 @@ def print_summary(console: Console, summary: Summary, run_dir: Path) -> None:
         console.print(f"... and {len(summary.failures) - SHOWN_FAILURES} more failures in {shown(run_dir / SUMMARY)}")
     if summary.message:
         console.print(summary.message, markup=False, style="red" if not summary.passed else "")
+    card = run_dir / CARD_TEXT
+    if not summary.passed and card.exists():
+        console.print()
+        console.print(card.read_text().rstrip(), markup=False, highlight=False, soft_wrap=True)
     verdict = "PASSED" if summary.passed else "FAILED"
     console.print(
         f"\n{verdict} {summary.test}, seed {summary.seed}, simulated {microseconds(summary.sim_time_ps)} in "

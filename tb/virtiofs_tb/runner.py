@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from virtiofs_tb import build
+from virtiofs_tb.analysis.card import one_line, write_card
 from virtiofs_tb.paths import ENDPOINT_FILELIST, PROFILES, RUNS, shown
 from virtiofs_tb.report import ResultClass, Summary
 
@@ -42,7 +43,7 @@ class RunRequest:
     """One simulation.
 
     waves: None, 'fst' or 'vcd'. without: names of scoreboards that are switched off. options: numbers for the
-    scenarios, over those of the test plan. watchdog_s: wall-clock seconds.
+    scenarios, over those of the test plan. watchdog_s: wall-clock seconds. window_ps: waves only between these times.
     """
 
     test: str
@@ -53,6 +54,7 @@ class RunRequest:
     without: tuple[str, ...] = ()
     options: Mapping[str, int] = field(default_factory=dict)
     watchdog_s: float = WATCHDOG_S
+    window_ps: tuple[int, int] | None = None
     run_dir: Path | None = None
 
     @property
@@ -62,14 +64,16 @@ class RunRequest:
     @property
     def rerun(self) -> str:
         """The line that runs this again."""
-        parts = ["make sim", f"TEST={self.test}", f"SEED={self.seed}"]
+        parts = ["make waves" if self.window_ps else "make sim", f"TEST={self.test}", f"SEED={self.seed}"]
         if self.dut != ENDPOINT_FILELIST:
             parts.append(f"DUT={shown(self.dut)}")
         if self.profile != DEFAULT_PROFILE:
             parts.append(f"PROFILE={shown(self.profile)}")
         if self.without:
             parts.append(f"WITHOUT={','.join(self.without)}")
-        if self.waves:
+        if self.window_ps:
+            parts += [f"FROM={self.window_ps[0]}ps", f"TO={self.window_ps[1]}ps"]
+        elif self.waves:
             parts.append("WAVES=1")
         return " ".join(parts)
 
@@ -112,8 +116,18 @@ def run_one(request: RunRequest, simulation: build.Build) -> Summary:
         summary.message = f"every check passed, but the simulation ended badly: {how_it_ended}"
     waves = directory / f"waves.{request.waves}"
     summary.waves = shown(waves) if waves.exists() else ""
+    if not summary.passed:
+        _write_card(directory, summary)
     summary.write(directory)
     return summary
+
+
+def _write_card(directory: Path, summary: Summary) -> None:
+    """The failure card; that there is none is said in one line and changes nothing else."""
+    try:
+        write_card(directory, summary)
+    except Exception as error:  # whatever the log of a broken run does to the card, the verdict stands
+        summary.message = f"{summary.message}\nno failure card: {one_line(error)}".strip()
 
 
 def _simulate(request: RunRequest, simulation: build.Build) -> str:
@@ -121,6 +135,7 @@ def _simulate(request: RunRequest, simulation: build.Build) -> str:
     task = {
         "directory": str(simulation.directory),
         "waves": request.waves,
+        "window_ps": request.window_ps,
         "seed": request.seed,
         "run_dir": str(request.directory),
     }

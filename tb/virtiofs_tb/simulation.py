@@ -25,9 +25,9 @@ from pyuvm import ConfigDB, uvm_test
 
 from virtiofs_tb import catalogue, profile
 from virtiofs_tb.env import VirtioFsEnv
-from virtiofs_tb.host.base import PACKET_CAPS
+from virtiofs_tb.host.base import PACKET_CAPS, SimulationFailure
 from virtiofs_tb.host.bridge import Port
-from virtiofs_tb.host.rtl_host import RtlHost, SimulationFailure
+from virtiofs_tb.host.rtl_host import RtlHost
 from virtiofs_tb.report import FailureReport, ResultClass, Summary
 from virtiofs_tb.runner import STEP_FILE
 from virtiofs_tb.seeds import stream
@@ -62,13 +62,18 @@ class Watchdog:
     def _strike(self) -> None:
         owed = "\n".join(f"  {line}" for line in self._testbench.owed())
         text = f"stuck: not finished after {self._seconds:.0f} s of wall clock; owed:\n{owed}"
-        self._testbench.crash = text
+        report = FailureReport("watchdog", 0, f"not finished after {self._seconds:.0f} s of wall clock", kind="hang")
+        report.t_ps, report.owed = self._testbench.host.now_ps(), self._testbench.owed()
+        self._testbench.crash = report
         self._testbench.fill(self._summary)
         self._summary.message = text
         self._summary.result_class = ResultClass.FAILED
         self._summary.write(self._run_dir)
         print(text, file=sys.stderr, flush=True)
-        os._exit(1)
+        try:
+            self._testbench.host.log.close()  # what led to it is in the last records
+        finally:
+            os._exit(1)
 
 
 def back_pressure(seed: int) -> dict[Port, int]:
@@ -160,9 +165,9 @@ class SimulationTest(uvm_test):
             if sequences:
                 await self.host.run(self.testbench.drain(), LIMIT_PS)
         except (CheckFailed, SimulationFailure) as error:
-            self.testbench.crash = str(error)
+            self.testbench.crashed(error)
         except Exception as error:  # a crash in the testbench is reported like a failure, with its place
-            self.testbench.crash = f"{type(error).__name__}: {error}"
+            self.testbench.crashed(error)
             self.logger.error(traceback.format_exc())
         finally:
             self.watchdog.stop()
@@ -194,7 +199,7 @@ class SimulationTest(uvm_test):
         try:
             self.testbench.finish()
         except Exception as error:  # as above: the summary must say so
-            self.testbench.crash = self.testbench.crash or f"{type(error).__name__}: {error}"
+            self.testbench.crashed(error)
             self.logger.error(traceback.format_exc())
 
     def report_phase(self) -> None:
@@ -204,4 +209,4 @@ class SimulationTest(uvm_test):
         self.summary.write(self.run_dir)
         if not self.summary.passed:
             first: FailureReport = self.summary.failures[0]
-            raise AssertionError(f"{first.source}: {first.text}")
+            raise AssertionError(f"{first.source}: {first.line}")

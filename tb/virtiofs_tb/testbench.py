@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import resource
 import time
+import traceback
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from virtiofs_model.engine import EnginePort
 from virtiofs_model.layouts.fuse_constants import Opcode
@@ -16,10 +18,12 @@ from virtiofs_model.ramfs import RamfsServer
 from virtiofs_tb.agents.firmware import FirmwareAgent, FuseServer
 from virtiofs_tb.catalogue import Entry
 from virtiofs_tb.driver.bringup import Mount
-from virtiofs_tb.host.base import HostBase
+from virtiofs_tb.driver.errors import DriverError, DriverTimeout, shown
+from virtiofs_tb.host.base import HostBase, OutOfTime, SimulationFailure
 from virtiofs_tb.host.log import DpuChannel, Kind, Record
 from virtiofs_tb.host.port import NotifyResult
-from virtiofs_tb.paths import SESSIONS
+from virtiofs_tb.host.requester import HostTimeout
+from virtiofs_tb.paths import ROOT, SESSIONS
 from virtiofs_tb.profile import Profile
 from virtiofs_tb.report import FailureReport, ResultClass, StepReport, Summary
 from virtiofs_tb.scenario import Bench, Scenario
@@ -33,6 +37,10 @@ _TLP, _INTERRUPT, _DPU_OPERATION = int(Kind.TLP), int(Kind.INTERRUPT), int(Kind.
 
 class CheckFailed(Exception):
     """A scoreboard or the root port found a mismatch; the text is that of the first one."""
+
+
+class NotQuiet(CheckFailed):
+    """The endpoint went on after the last step."""
 
 
 @dataclass
@@ -86,7 +94,7 @@ class Testbench:
         self.steps: list[StepReport] = []
         self.speeds: list[StepSpeed] = []
         self.progress = Progress()
-        self.crash: str = ""
+        self.crash: FailureReport | None = None
         self.mount: Mount | None = None  # of the UVM sequences, which share one
         self.on_step: Callable[[str], None] = lambda name: None
         self._failed = host.event()
@@ -152,7 +160,7 @@ class Testbench:
             quiet = self.host.now_ps() - self.progress.last_packet_ps >= QUIET_PS
             if quiet and not self.firmware.open_requests:
                 return
-        raise CheckFailed(f"the endpoint is not quiet {DRAIN_LIMIT_PS // 1_000_000} us after the last step")
+        raise NotQuiet(f"the endpoint is not quiet {DRAIN_LIMIT_PS // 1_000_000} us after the last step")
 
     def raise_on_failure(self) -> None:
         """Raises CheckFailed if anything was found so far."""
@@ -193,7 +201,8 @@ class Testbench:
 
     def owed(self) -> list[str]:
         """What is under way, for a person in front of a run that does not end."""
-        return [f"{self.firmware.open_requests} requests with the firmware", *self.host.owed()]
+        with_firmware = self.firmware.open_requests
+        return [*([f"{with_firmware} requests with the firmware"] if with_firmware else []), *self.host.owed()]
 
     def fill(self, summary: Summary) -> None:
         """Everything that this run knows of itself; the verdict too."""
@@ -209,14 +218,12 @@ class Testbench:
         summary.trace_hash = self.host.log.trace_hash()
         summary.peak_rss_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         for failure in self.scoreboards.failures:
-            text = failure.text
-            if failure.expected or failure.seen:
-                text += f": expected {failure.expected}, seen {failure.seen}"
-            summary.failures.append(FailureReport(failure.board, failure.t_ps, text, failure.clause))
+            where = (failure.board, failure.t_ps, failure.text, failure.clause, failure.seq)
+            summary.failures.append(FailureReport(*where, failure.expected, failure.seen))
         for violation in self.host.violations:
             summary.failures.append(FailureReport("root port", violation.t_ps, violation.text))
-        if self.crash and not summary.failures:
-            summary.failures.append(FailureReport(self._where(), self.host.now_ps(), self.crash))
+        if self.crash is not None and (self.crash.kind == "crash" or not summary.failures):
+            summary.failures.append(self.crash)
         for speed in self.speeds:
             if speed.name == "random_operations" and speed.wall_s > 0:
                 summary.window = {
@@ -226,8 +233,36 @@ class Testbench:
                 }
         summary.result_class = ResultClass.FAILED if summary.failures else ResultClass.PASSED
 
+    def crashed(self, error: BaseException) -> None:
+        """Note what ended the run; only the first counts."""
+        if self.crash is None:
+            self.crash = self._report_of(error)
+
+    def _report_of(self, error: BaseException) -> FailureReport:
+        report = FailureReport(self._where(), self.host.now_ps(), str(error), owed=self.owed())
+        if isinstance(error, DriverError):
+            report.text, report.clause = error.what, error.clause
+            report.expected, report.seen = shown(error.expected), shown(error.seen)
+        if isinstance(error, (DriverTimeout, HostTimeout, OutOfTime, NotQuiet)):
+            report.kind = "hang"
+        elif isinstance(error, AssertionError):
+            report.text, report.place = f"assertion: {error}" if str(error) else "assertion", place_of(error)
+        elif not isinstance(error, (CheckFailed, DriverError, SimulationFailure)):
+            report.kind, report.place = "crash", place_of(error)
+            report.text = f"{type(error).__name__}: {error}"
+        return report
+
     def _where(self) -> str:
         return f"step {self.steps[-1].name}" if self.steps else "start"
+
+
+def place_of(error: BaseException) -> str:
+    """File, line and function of the project where an exception came up."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(ROOT) and ".venv" not in frame.filename]
+    if not ours:
+        return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{Path(ours[-1].filename).relative_to(ROOT)}:{ours[-1].lineno} in {ours[-1].name}"
 
 
 def opcode_name(opcode: int) -> str:

@@ -50,7 +50,7 @@ def all_runs(pool: ThreadPoolExecutor, plain: build.Build) -> dict[str, Future[S
 
 def explain(summary: Summary) -> str:
     lines = [f"{summary.test}: {summary.message}"]
-    lines += [f"{failure.source} at {failure.t_ps} ps: {failure.text}" for failure in summary.failures[:5]]
+    lines += [f"{failure.source} at {failure.t_ps} ps: {failure.line}" for failure in summary.failures[:5]]
     return "\n".join([*lines, f"again: {summary.rerun}"])
 
 

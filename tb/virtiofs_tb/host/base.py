@@ -18,6 +18,14 @@ T = TypeVar("T")
 PACKET_CAPS = HostCaps(tlp=True, time=True, dpu=True, faults=True)
 
 
+class SimulationFailure(Exception):
+    """A rule of the pins was broken (tb/hdl/channel_assertions.sv), or simulated time ran out."""
+
+
+class OutOfTime(SimulationFailure):
+    """Simulated time ran out, or nothing can happen any more."""
+
+
 class HostBase:
     """HostPort over a `Link`. The target derives, gives the endpoint's packets to `root`, and lets `loop` advance.
 

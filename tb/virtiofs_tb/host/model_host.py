@@ -21,7 +21,7 @@ from virtiofs_model.engine import (
 )
 from virtiofs_model.layouts.dpu import AxiResponse
 from virtiofs_model.tlp import Header
-from virtiofs_tb.host.base import HostBase
+from virtiofs_tb.host.base import HostBase, OutOfTime
 from virtiofs_tb.host.dpu import Access, Answer, RegisterDpu
 from virtiofs_tb.host.log import (
     DpuChannel,
@@ -44,7 +44,7 @@ REGISTER_PS = 5 * STEP_PS  # an access of the DPU
 COMPLETION_TIMEOUT_PS = 262_144_000  # of the device's reads: 65536 cycles
 
 
-class Deadlock(Exception):
+class Deadlock(OutOfTime):
     """Nothing is due and the device has nothing to do, but the scenario is not finished; names what is owed."""
 
 

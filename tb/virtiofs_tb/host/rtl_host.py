@@ -23,7 +23,7 @@ from virtiofs_model.engine import (
     MoverDone,
     MoverJob,
 )
-from virtiofs_tb.host.base import PACKET_CAPS, HostBase
+from virtiofs_tb.host.base import PACKET_CAPS, HostBase, OutOfTime, SimulationFailure
 from virtiofs_tb.host.bridge import Bridge, Port
 from virtiofs_tb.host.log import (
     Channel,
@@ -49,10 +49,6 @@ _NOTIFY = int(DpuChannel.NOTIFY)
 
 COALESCE_CYCLES = 8
 """Records are gathered for so long: much less than the shortest latency of the host, so nothing is held up by it."""
-
-
-class SimulationFailure(Exception):
-    """A rule of the pins was broken (tb/hdl/channel_assertions.sv), or simulated time ran out."""
 
 
 class BridgeLink:
@@ -197,7 +193,7 @@ class RtlHost(HostBase):
             raise SimulationFailure(failure)
         self._advance()
         if limit_ps is not None and loop.now_ps >= limit_ps and not task.done():
-            raise SimulationFailure(f"the limit of {limit_ps} ps is reached; under way: {'; '.join(self.owed())}")
+            raise OutOfTime(f"the limit of {limit_ps} ps is reached; under way: {'; '.join(self.owed())}")
         self._sleep(limit_ps)
 
     def _sleep(self, limit_ps: int | None) -> None:

@@ -1,0 +1,282 @@
+"""The failure card: all that is needed to read the cause off one screen, made from a run's summary and its log.
+
+runner.run_one writes it when a run has failed, also where the simulator was killed. Nothing here judges: the verdict is
+the summary's.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from rich.console import Console
+
+from virtiofs_tb.analysis.difference import Difference
+from virtiofs_tb.analysis.moment import Moment, moment_of
+from virtiofs_tb.analysis.packets import describe
+from virtiofs_tb.analysis.rings import RingSnapshot
+from virtiofs_tb.analysis.show import print_rings, us
+from virtiofs_tb.analysis.source import AnalysisError, RunLog, open_run
+from virtiofs_tb.analysis.story import Story
+from virtiofs_tb.host.log import Kind, Record
+from virtiofs_tb.paths import PROFILES, ROOT, RUNS, shown
+from virtiofs_tb.profile import Profile, ProfileError, load
+from virtiofs_tb.report import CARD_PAGE, CARD_TEXT, SUMMARY, FailureReport, Summary, microseconds
+
+PACKETS_BEFORE, PACKETS_AFTER = 8, 2
+RING_CHAINS, RING_USED = 4, 3
+OPEN_SHOWN, OWED_SHOWN = 6, 8
+WIDTH = 120
+TEMPLATE = "card.html.j2"
+
+KINDS = {
+    "check": "a check failed",
+    "hang": "a hang: what was expected did not come",
+    "crash": "a crash in the testbench, which says nothing about the endpoint",
+    "lost": "the simulation ended without a verdict",
+}
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A row of spec/clauses.csv: what it asks, and of whom."""
+
+    id: str
+    text: str
+
+
+@dataclass
+class Card:
+    """What stands on a card, in the order of reading. Lines and cells are text as it is shown."""
+
+    test: str
+    seed: int
+    failure: FailureReport
+    kind: str
+    step: str
+    clause: Clause | None
+    others: int
+    difference: Difference | None = None
+    owed: list[str] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+    story_title: str = ""
+    story: list[tuple[str, str, str, str, str]] = field(default_factory=list)
+    ring: list[str] = field(default_factory=list)
+    packets: list[tuple[str, str, str, str]] = field(default_factory=list)
+    commands: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def when(self) -> str:
+        seq = f", seq {self.failure.seq}" if self.failure.seq >= 0 else ""
+        step = f", in step {self.step}" if self.step else ""
+        return f"{microseconds(self.failure.t_ps)}{seq}{step}"
+
+
+@lru_cache(maxsize=1)
+def clauses() -> dict[str, Clause]:
+    """All clauses by id."""
+    with (ROOT / "spec" / "clauses.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {row["id"]: Clause(row["id"], f"the {row['who']} {row['level']}: {row['what_holds']}") for row in rows}
+
+
+def make_card(directory: Path, summary: Summary) -> Card:
+    """The card of a failed run. A log that cannot be read leaves its parts out and is said."""
+    failure = summary.failures[0] if summary.failures else _without_verdict(summary)
+    # A failed check is often what the crash came from, and it comes first; but a crash is never out of sight.
+    crash = next((f for f in summary.failures[1:] if f.kind == "crash"), None)
+    step = summary.steps[-1].name if summary.steps else ""
+    clause = clauses().get(failure.clause) or (Clause(failure.clause, "") if failure.clause else None)
+    others = max(0, len(summary.failures) - 1)
+    card = Card(summary.test, summary.seed, failure, KINDS.get(failure.kind, failure.kind), step, clause, others)
+    if crash is not None:
+        card.notes.append(f"the testbench crashed as well: {crash.line}")
+    card.owed = _few(failure.owed, OWED_SHOWN)
+    card.commands.append(("again, with waves", _with_waves(summary)))
+    try:
+        run = open_run(str(directory))
+    except AnalysisError as error:
+        card.notes.append(f"nothing can be told of the log: {error}")
+        return card
+    if run.notice and failure.kind != "check":
+        card.notes.append(run.notice)
+    if failure.kind == "lost":
+        failure.t_ps = run.end_ps
+    _fill(card, run, moment_of(run.records, failure, _profile(summary)))
+    return card
+
+
+def _fill(card: Card, run: RunLog, moment: Moment) -> None:
+    """Everything that the log tells."""
+    failure = card.failure
+    card.difference = moment.difference
+    card.open = _few([_stands(story) for story in moment.open], OPEN_SHOWN)
+    if moment.story is not None:
+        card.story_title = _title(moment.story)
+        card.story = [
+            (stage.name, us(stage.t_ps), us(added), str(stage.seq), stage.text)
+            for stage, added in moment.story.latencies()
+        ]
+    head = moment.story.head if moment.story is not None else -1
+    card.ring = _ring_lines([_trimmed(ring, head) for ring in moment.rings if ring.index == moment.queue], run)
+    last = moment.records[-1].seq if moment.records else -1
+    card.packets = _packets(run.records, last, failure)
+    name = shown(run.directory)
+    if moment.story is not None and moment.story.unique:
+        packets = f"virtiofs-tb show {name} --unique {moment.story.unique} --tlps"
+        card.commands.append(("this request's packets", packets))
+    at = min(failure.t_ps, run.end_ps)
+    queue = f" --queue {moment.queue}" if moment.queue is not None and card.ring else ""
+    card.commands.append(("the virtqueues then", f"virtiofs-tb rings {name} --at {at}ps{queue}"))
+
+
+def _without_verdict(summary: Summary) -> FailureReport:
+    """For a run that was killed, or ended badly after all checks had passed."""
+    text = summary.message.strip() or "no reason was given"
+    return FailureReport("run", summary.sim_time_ps, text, kind="lost")
+
+
+def _with_waves(summary: Summary) -> str:
+    """The command that runs the same again and dumps waves."""
+    again = summary.rerun or f"make sim TEST={summary.test} SEED={summary.seed}"
+    return again if "WAVES=1" in again else f"{again} WAVES=1"
+
+
+def _profile(summary: Summary) -> Profile:
+    """The run's profile where it is one of the project's, else the default: it only bounds what is read."""
+    path = PROFILES / summary.profile
+    try:
+        return load(path) if summary.profile and path.is_file() else Profile()
+    except ProfileError:
+        return Profile()
+
+
+def _few(lines: list[str], most: int) -> list[str]:
+    return lines if len(lines) <= most else [*lines[:most], f"... and {len(lines) - most} more"]
+
+
+def _title(story: Story) -> str:
+    identity = f", unique {story.unique}, node {story.nodeid}" if story.unique else ""
+    chain = f", head {story.head}" if story.head >= 0 else ""
+    return f"{story.op} on queue {story.queue}{identity}{chain}: {story.result}, {us(story.took_ps)} us so far"
+
+
+def _stands(story: Story) -> str:
+    """An open story: what it is, and since when it is at which stage."""
+    last = max(story.stages, key=lambda stage: stage.end_seq, default=None)
+    where = f"{last.name}, since {us(last.end_ps)} us" if last is not None else "published"
+    identity = f" unique {story.unique}" if story.unique else ""
+    chain = f" head {story.head}" if story.head >= 0 else ""
+    return f"queue {story.queue} {story.op}{identity}{chain}: stands after {where}"
+
+
+def _trimmed(ring: RingSnapshot, head: int) -> RingSnapshot:
+    """The chain that matters first, few others; the newest used entries."""
+    chains = sorted(ring.chains, key=lambda chain: chain.head != head)[:RING_CHAINS]
+    chains = [
+        replace(chain, descriptors=chain.descriptors[:3]) if chain.head == head else replace(chain, descriptors=[])
+        for chain in chains
+    ]
+    return replace(ring, chains=chains, used=ring.used[-RING_USED:])
+
+
+def _ring_lines(rings: list[RingSnapshot], run: RunLog) -> list[str]:
+    buffer = io.StringIO()
+    print_rings(Console(file=buffer, width=WIDTH), rings, replace(run, notice=""))
+    return [line.rstrip() for line in buffer.getvalue().splitlines() if line.strip()]
+
+
+def _packets(records: list[Record], last: int, failure: FailureReport) -> list[tuple[str, str, str, str]]:
+    """The last packets before the failure and those right after it; a mark at its own."""
+    told = [record for record in records if record.kind in (Kind.TLP, Kind.ENGINE_REQUEST)]
+    before = [record for record in told if record.seq <= last][-PACKETS_BEFORE:]
+    after = [record for record in told if record.seq > last][:PACKETS_AFTER]
+    rows = []
+    for record in before + after:
+        mark = ">" if record.seq == failure.seq else " "
+        text = describe(record) if record.kind == Kind.TLP else f"{Kind(record.kind).name.lower().replace('_', ' ')}"
+        rows.append((mark, us(record.t_ps), str(record.seq), text))
+    return rows
+
+
+# ---- writing ----
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's kind and text without line breaks."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def card_of(text: str) -> str:
+    """The card of the run in a directory, or in sim_build/runs/TEXT, made anew from what the run left.
+
+    Raises AnalysisError where there is no such run, where it is not finished, or where it passed.
+    """
+    directory = next((place for place in (Path(text), RUNS / text) if (place / SUMMARY).is_file()), None)
+    if directory is None:
+        known = Path(text).is_dir() or (RUNS / text).is_dir()
+        raise AnalysisError(
+            f"{text}: the run left no summary: it is under way, or it was killed" if known
+            else f"{text}: neither a run's directory nor TEST-SEED below {shown(RUNS)}"
+        )  # fmt: skip
+    try:
+        summary = Summary.read(directory)
+    except (ValueError, KeyError, TypeError) as error:
+        name = shown(directory / SUMMARY)
+        raise AnalysisError(f"{name}: not a summary of this version ({one_line(error)})") from None
+    assert summary is not None
+    if summary.passed:
+        raise AnalysisError(f"{text}: the run passed, there is no failure card")
+    return as_text(make_card(directory, summary))
+
+
+def write_card(directory: Path, summary: Summary) -> None:
+    """card.txt and card.html in the run's directory."""
+    card = make_card(directory, summary)
+    (directory / CARD_TEXT).write_text(as_text(card))
+    (directory / CARD_PAGE).write_text(as_page(card))
+
+
+def as_page(card: Card) -> str:
+    """One HTML file that needs no other."""
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return environment.get_template(TEMPLATE).render(card=card)
+
+
+def as_text(card: Card) -> str:
+    """The same for a terminal."""
+    failure = card.failure
+    lines = [f"==== {card.test}, seed {card.seed}: {card.kind} ".ljust(WIDTH, "=")]
+    lines += [f"{failure.source}: {failure.text}", f"  at        {card.when}"]
+    lines += [f"  place     {failure.place}"] if failure.place else []
+    lines += [f"  expected  {failure.expected}"] if failure.expected else []
+    lines += [f"  seen      {failure.seen}"] if failure.seen else []
+    lines += [f"  clause    {card.clause.id}: {card.clause.text}"] if card.clause is not None else []
+    lines += [f"  others    {card.others} more in summary.json"] if card.others else []
+    lines += [f"  note      {note}" for note in card.notes]
+    if card.difference is not None:
+        lines.append(f"-- {card.difference.title}")
+        for row in card.difference.rows:
+            lines.append(f"  at {row.offset:<4} {row.name:<18} expected {row.expected}")
+            lines.append(f"  {'':7} {'':<18} seen     {row.seen}")
+        lines += [f"  ... and {card.difference.more} more places"] if card.difference.more else []
+    lines += ["-- owed", *(f"  {line}" for line in card.owed)] if card.owed else []
+    lines += ["-- not finished", *(f"  {line}" for line in card.open)] if card.open else []
+    if card.story:
+        lines.append(f"-- {card.story_title}")
+        lines.append(f"  {'stage':<17} {'begin us':>10} {'added':>8} {'seq':>6}  what")
+        for name, begin, added, seq, what in card.story:
+            lines.append(f"  {name:<17} {begin:>10} {added:>8} {seq:>6}  {what}")
+    lines += [f"-- {card.ring[0]}", *card.ring[1:]] if card.ring else []
+    if card.packets:
+        lines.append("-- last packets")
+        lines += [f"{mark} {t_us:>10} {seq:>6}  {text}" for mark, t_us, seq, text in card.packets]
+    lines.append("-- commands")
+    lines += [f"  {what + ':':<24}{command}" for what, command in card.commands]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
