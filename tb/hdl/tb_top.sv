@@ -44,6 +44,15 @@ module tb_top #(
     stream_if #(.DATA_W(DATA_W)) engine_control_ack ();
     storage_if #(.DATA_W(DATA_W)) storage ();
 
+    // For who looks at waves, whatever the device: Fmt and Type of the packets, opcode of the request (first beat).
+    logic [7:0]  cq_kind, cc_kind, rq_kind, rc_kind;
+    logic [31:0] request_opcode;
+    assign cq_kind = cq.hdr[127:120];
+    assign cc_kind = cc.hdr[127:120];
+    assign rq_kind = rq.hdr[127:120];
+    assign rc_kind = rc.hdr[127:120];
+    assign request_opcode = engine_request.data[63:32];
+
     // PCIe
     tlp_source #(.PORT(PORT_CQ), .DATA_W(DATA_W)) cq_source (.clk, .rst, .go(go[PORT_CQ]), .out(cq));
     tlp_sink #(.PORT(PORT_CC), .DATA_W(DATA_W)) cc_sink (.clk, .rst, .go(go[PORT_CC]), .in(cc));

@@ -20,9 +20,16 @@ def main(text: str) -> int:
     task = json.loads(text)
     directory = Path(task["directory"])
     simulation = build.Build(directory, task["waves"], directory / "build.log", False, 0.0, build.find_verilator())
+    window = task["window_ps"]
     with contextlib.redirect_stdout(sys.stderr):
         result = build.run(
-            simulation, TEST_MODULE, None, task["seed"], Path(task["run_dir"]), waves=task["waves"] is not None
+            simulation,
+            TEST_MODULE,
+            None,
+            task["seed"],
+            Path(task["run_dir"]),
+            waves=task["waves"] is not None,
+            window_ps=(window[0], window[1]) if window else None,
         )
     if not result.passed:
         print("; ".join(failure.splitlines()[0] for failure in result.failures))

@@ -35,14 +35,19 @@ class RunLog:
 
         Raises AnalysisError for anything else and for a time outside the run.
         """
-        match = _TIME.fullmatch(text.strip())
-        unit = _UNITS.get((match[2] or "us") if match else "")
-        if match is None or unit is None:
-            raise AnalysisError(f"{what} {text}: expected simulated time, such as 12.5us")
-        t_ps = round(float(match[1].replace(",", "")) * unit)
+        t_ps = parse_time(what, text)
         if t_ps > self.end_ps:
             raise AnalysisError(f"{what} {text}: outside the run, which ends at {microseconds(self.end_ps)}")
         return t_ps
+
+
+def parse_time(what: str, text: str) -> int:
+    """Simulated time as RunLog.time takes it, of any run. Raises AnalysisError."""
+    match = _TIME.fullmatch(text.strip())
+    unit = _UNITS.get((match[2] or "us") if match else "")
+    if match is None or unit is None:
+        raise AnalysisError(f"{what} {text}: expected simulated time, such as 12.5us")
+    return round(float(match[1].replace(",", "")) * unit)
 
 
 def open_run(text: str) -> RunLog:
