@@ -9,17 +9,23 @@ export VIRTIOFS_JOBS    := $(value JOBS)
 export VIRTIOFS_DUT     := $(value DUT)
 export VIRTIOFS_PROFILE := $(value PROFILE)
 export VIRTIOFS_WITHOUT := $(value WITHOUT)
+export VIRTIOFS_FROM    := $(value FROM)
+export VIRTIOFS_TO      := $(value TO)
+export VIRTIOFS_GROUPS  := $(value GROUPS)
 
 setup = @$(PYTHON) tools/bootstrap.py $(1) && .venv/bin/virtiofs-tb $(2)
 
-.PHONY: help sim test list lint lock bench clean
+.PHONY: help sim waves test list lint lock bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
-	@echo "  variables: TEST=name SEED=n WAVES=1 JOBS=n DUT=file.f PROFILE=file.toml WITHOUT=scoreboard PYTHON=python3.x"
+	@echo "  variables: TEST=name SEED=n WAVES=1 JOBS=n DUT=file.f PROFILE=file.toml WITHOUT=scoreboard FROM=time TO=time GROUPS=names PYTHON=python3.x"
 
 sim: ## run a simulation (TEST=main) and print its summary
 	$(call setup,sim,sim)
+
+waves: ## run TEST with SEED again with waves (of FROM to TO), and files for GTKWave and Surfer
+	$(call setup,sim,waves)
 
 test: ## all tests: unit tests without a simulator, then simulations
 	$(call setup,sim,test)

@@ -20,11 +20,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from tests.unit.carded_runs import failing_run
 from tests.unit.recorded_runs import record_run
 from virtiofs_model.errors import ErrorCode
 from virtiofs_model.layouts.dpu import DpuCounter, DpuRegister
 from virtiofs_tb import catalogue, cli
-from virtiofs_tb.analysis import source
+from virtiofs_tb.analysis import card, source
 from virtiofs_tb.host.log import Channel, Kind, ObservationLog
 from virtiofs_tb.paths import ROOT
 from virtiofs_tb.profile import Profile
@@ -41,6 +42,9 @@ SIMULATED = {
     "make sim": ("main",),
     "make sim TEST=a_name_that_is_not_there SEED=1": ("a_name_that_is_not_there",),
     "make sim TEST=session_browse SEED=1 WAVES=1": ("session_browse",),
+    "make waves TEST=session_browse SEED=1": ("session_browse",),
+    "make waves TEST=session_browse SEED=1 FROM=12us TO=20us": ("session_browse",),
+    "make waves TEST=session_browse SEED=1 GROUPS=channels,queues": ("session_browse",),
     "make sim DUT=tests/sim/second_dut/second_dut.f PROFILE=tests/sim/second_dut/second_dut.toml "
     "TEST=session_browse SEED=1": ("session_browse",),
 }
@@ -83,6 +87,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory of runs with the one that the pages look at, of the golden device."""
     runs = tmp_path_factory.mktemp("runs")
     record_run(runs / "session_browse-1", "session_browse")
+    failing_run(runs / "session_browse-7", "session_browse", "used_length_of_buffer", seed=7)
     return runs
 
 
@@ -105,8 +110,9 @@ def test_command(command: str, recorded: Path, monkeypatch: pytest.MonkeyPatch) 
         assert "make sim" in run(words)
     elif command == "make list":
         assert "session_browse" in run([sys.executable, "-c", "from virtiofs_tb.cli import main; main()", "list"])
-    elif command.startswith((".venv/bin/virtiofs-tb show ", ".venv/bin/virtiofs-tb rings ")):
+    elif command.startswith(tuple(f".venv/bin/virtiofs-tb {name} " for name in ("show", "rings", "card"))):
         monkeypatch.setattr(source, "RUNS", recorded)
+        monkeypatch.setattr(card, "RUNS", recorded)
         monkeypatch.chdir(recorded)
         done = CliRunner().invoke(cli.cli, words[1:], standalone_mode=False)
         assert done.exception is None and done.output and "no story matches" not in done.output
