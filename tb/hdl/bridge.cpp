@@ -437,7 +437,10 @@ void dpi_storage_read(int address, svBitVecVal* data, int bytes) {
 }
 
 // An assertion failed: the first message is kept, and Python is woken to end the run with it.
-void dpi_fail(const char* message) { fail(state(), message); }
+// In the cycle before rst rises the reset has begun for the bridge already.
+void dpi_fail(const char* message) {
+    if (!state().in_reset) fail(state(), message);
+}
 
 // =====================================================================================================
 // Called by Python (virtiofs_tb/host/bridge.py)
@@ -497,9 +500,6 @@ void bridge_throttle(unsigned port, unsigned percent, uint64_t seed) {
 
 void bridge_rq_np_ok(unsigned level) { state().rq_np_ok = level != 0; }
 
-// Whether the device lets the host start non-posted requests, as of the last cycle.
-unsigned bridge_cq_np_ok() { return cq_np_ok_now ? 1 : 0; }
-
 // Wake Python at the first cycle that is not before t_ps; holds for one wake-up.
 void bridge_wake_at(uint64_t t_ps) { state().wake_at = t_ps; }
 
@@ -510,10 +510,16 @@ void bridge_coalesce(unsigned cycles) { state().coalesce = cycles; }
 // function returns other than 0. nullptr: cocotb is woken each time.
 void bridge_on_wake(int (*function)()) { state().on_wake = function; }
 
-// Hold the device's reset for `cycles` cycles; all that is queued or on the pins is forgotten.
+// Hold the device's reset for `cycles` cycles; all that is queued or on the pins is forgotten, and so is a failure
+// that Python took.
 void bridge_reset(unsigned cycles) {
     Bridge& b = state();
     reset_ports(b);
+    if (b.failure_taken) {
+        b.failure.clear();
+        b.failure_taken = false;
+        b.failure_ticks = 0;
+    }
     b.reset_ticks = cycles;
     b.in_reset = true;
 }

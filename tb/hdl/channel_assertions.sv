@@ -26,11 +26,13 @@ module stable_assertion #(
 endmodule
 
 // A packet channel. NP_RULE: the channel carries requests of the device, for which `np_ok` counts.
+// FORM_RULE: the device sends the headers (what the host sends may be malformed on purpose).
 // STALL_LIMIT: cycles for which `ready` may stay low while a packet waits (0: any number).
 module tlp_assertions #(
     parameter string       NAME = "",
     parameter int unsigned DATA_W = 256,
     parameter bit          NP_RULE = 1'b0,
+    parameter bit          FORM_RULE = 1'b0,
     parameter int unsigned STALL_LIMIT = 0
 ) (
     input logic clk,
@@ -38,6 +40,8 @@ module tlp_assertions #(
     input logic np_ok,
     tlp_if.mon  channel
 );
+    import tlp_rules_pkg::*;
+
     localparam int unsigned BEAT_DWORDS = DATA_W / 32;
 
     logic        in_packet;
@@ -45,16 +49,6 @@ module tlp_assertions #(
     logic        np_ok_before;
     logic [10:0] dwords_left;
     int unsigned stalled;
-
-    function automatic logic [10:0] payload_dwords(input logic [127:0] hdr);
-        if (!hdr[126]) return '0;
-        return hdr[105:96] == '0 ? 11'd1024 : 11'(hdr[105:96]);
-    endfunction
-
-    // All but memory writes, messages and completions.
-    function automatic logic non_posted(input logic [127:0] hdr);
-        return !(hdr[126] && hdr[124:120] == 5'b00000) && hdr[124:123] != 2'b10 && hdr[124:121] != 4'b0101;
-    endfunction
 
     stable_assertion #(.NAME(NAME), .WIDTH(1 + 128)) stable_header (
         .clk, .rst, .valid(channel.valid), .ready(channel.ready),
@@ -78,8 +72,11 @@ module tlp_assertions #(
             if (STALL_LIMIT != 0 && stalled == STALL_LIMIT)
                 bridge_pkg::dpi_fail($sformatf("%s: ready low for %0d cycles", NAME, STALL_LIMIT));
             if (NP_RULE && channel.valid && !in_packet && !offered && !np_ok && !np_ok_before &&
-                non_posted(channel.hdr))
+                is_non_posted(channel.hdr))
                 bridge_pkg::dpi_fail($sformatf("%s: non-posted request begun while np_ok is low", NAME));
+            if (FORM_RULE && channel.valid && !in_packet && !offered && !well_formed(channel.hdr))
+                bridge_pkg::dpi_fail($sformatf("%s: header %h has a prefix, digest, long tag or dword too many",
+                    NAME, channel.hdr));
             if (channel.valid && channel.ready) begin
                 left = in_packet ? dwords_left : payload_dwords(channel.hdr);
                 if (channel.last != (left <= 11'(BEAT_DWORDS)))

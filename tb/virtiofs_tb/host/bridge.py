@@ -63,7 +63,6 @@ _PROTOTYPES: dict[str, tuple[object, list[object]]] = {
     "bridge_dpu": (None, [_UINT, _U32, _U32, _UINT]),
     "bridge_throttle": (None, [_UINT, _UINT, _U64]),
     "bridge_rq_np_ok": (None, [_UINT]),
-    "bridge_cq_np_ok": (_UINT, []),
     "bridge_wake_at": (None, [_U64]),
     "bridge_coalesce": (None, [_UINT]),
     "bridge_on_wake": (None, [_WAKE]),
@@ -143,10 +142,6 @@ class Bridge:
         """Whether the device may start a non-posted request."""
         self._library.bridge_rq_np_ok(int(level))
 
-    def cq_np_ok(self) -> bool:
-        """Whether the host may start a non-posted request, as of the last cycle."""
-        return bool(self._library.bridge_cq_np_ok())
-
     def wake_at(self, t_ps: int | None) -> None:
         """Wake Python at the first cycle not before `t_ps` (None: only when something was logged)."""
         self._library.bridge_wake_at(NEVER_PS if t_ps is None else t_ps)
@@ -164,7 +159,7 @@ class Bridge:
         self._on_wake = callback  # the library does not keep it alive
 
     def reset(self, cycles: int = 8) -> None:
-        """Hold the device's reset for `cycles`; packets queued or on the pins are forgotten."""
+        """Hold the device's reset for `cycles`; packets queued or on the pins, or a failure taken, are forgotten."""
         self._library.bridge_reset(cycles)
 
     def now_ps(self) -> int:

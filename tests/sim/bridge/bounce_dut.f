@@ -3,4 +3,5 @@
 ../../../hdl/pkg/stream_if.sv
 ../../../hdl/pkg/axil_if.sv
 ../../../hdl/pkg/storage_if.sv
+misbehaviour.sv
 bounce_dut.sv

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Callable
+from enum import IntEnum
 
 import cocotb
 from cocotb.handle import HierarchyObject, LogicObject
@@ -162,17 +164,179 @@ async def a_reset_forgets_what_waits(dut: HierarchyObject) -> None:
 
 
 @cocotb.test
-async def a_broken_rule_wakes_python_with_its_text(dut: HierarchyObject) -> None:
+async def posted_requests_pass_non_posted_ones(dut: HierarchyObject) -> None:
     bench = Bench(dut)
-    bench.write(0x10, 50 | 128 << 16)
-    await bench.until(2, Kind.TLP, Channel.RQ)
-    bench.write(0x10, 50 | 3 << 16)  # the stand-in forgets the packet that is on the pins
-    failure = None
-    while failure is None:
+    bench.write(0x24, 0)
+    await bench.pass_time(40 * NS)
+    bench.read(0x40, tag=1)
+    bench.write(0x40, 7)
+    await bench.pass_time(400 * NS)
+    assert [r.hdr[0] >> 24 for r in bench.records if r.kind == Kind.TLP] == [0x40, 0x40], "the read waits"
+    assert bench.bridge.waiting(Port.CQ) == 1
+    bench.write(0x24, 1)
+    answers = await bench.until(1, Kind.TLP, Channel.CC)
+    assert (answers[0].tag, answers[0].payload) == (1, (7).to_bytes(4, "little"))
+
+
+class Fault(IntEnum):
+    """What the stand-in does wrong: fault_pkg of misbehaviour.sv."""
+
+    NONE = 0
+    VALID_FALLS = 1
+    HEADER_CHANGES = 2
+    DATA_CHANGES = 3
+    LAST_CHANGES = 4
+    LAST_EARLY = 5
+    LAST_NEVER = 6
+    FOURTH_DWORD = 7
+    DIGEST = 8
+    PREFIX = 9
+    LONG_TAG = 10
+    BYTES_SHORT = 11
+    BYTES_LONG = 12
+    BYTES_NONE = 13
+    IGNORES_CREDIT = 14
+    RC_WAITS_FOR_RQ = 15
+    PASSES_POSTED = 16
+
+
+WRITES, READS = 4 | 128 << 16, 4
+"""What makes the stand-in send four requests, when written to 0x10."""
+
+
+def stimulate(bench: Bench, port: Port) -> None:
+    """Have the device send something on `port`."""
+    if port == Port.RQ:
+        bench.write(0x10, WRITES)
+    elif port == Port.CC:
+        bench.read(0x40, tag=1)
+    elif port == Port.ENGINE_REQUEST:
+        bench.bridge.send(Port.ENGINE_REPLY, (1, 2, 3, 4), bytes(200))
+    elif port == Port.ENGINE_CONTROL:
+        bench.bridge.send(Port.ENGINE_CONTROL_ACK, (1, 2, 3, 4), bytes(200))
+    else:
+        bench.bridge.send(Port.ENGINE_JOB, (0, 0, 0, 0x1000), b"")
+
+
+async def broken(bench: Bench, fault: Fault, stimulus: Callable[[Bench], None]) -> str:
+    """The message of the first rule that the device breaks, having `fault`; empty where it breaks none."""
+    bridge = bench.bridge
+    for port in Port:
+        bridge.throttle(port, 100, seed=1)
+    bridge.set_rq_np_ok(True)
+    bridge.reset(4)
+    await bench.pass_time(40 * NS)
+    bench.write(0x20, fault)
+    stimulus(bench)
+    end = bridge.now_ps() + 5000 * 4 * NS
+    while bridge.now_ps() < end:
+        bridge.wake_at(end)
         await bench.wake()
-        failure = bench.bridge.failure()
-        assert bench.bridge.now_ps() < 10_000 * NS, "no rule was broken"
-    assert failure.startswith("at ") and " rq: " in failure
+        failure = bridge.failure()
+        if failure is not None:
+            assert failure.startswith("at ")
+            return failure.partition(" ps: ")[2]
+    return ""
+
+
+@cocotb.test
+async def every_rule_fires(dut: HierarchyObject) -> None:
+    """Each rule of tb/hdl/*assertions.sv on each port of the device, broken by the stand-in; and not, by a good one."""
+    bench = Bench(dut)
+    wrong: list[str] = []
+
+    async def expect(fault: Fault, stimulus: Callable[[Bench], None], message: str) -> None:
+        for given, wanted in ((Fault.NONE, ""), (fault, message)):
+            seen = await broken(bench, given, stimulus)
+            if seen.startswith(wanted) if wanted else not seen:
+                continue
+            wrong.append(f"{given.name}, for {message!r}: {seen!r}")
+
+    for port in (Port.CC, Port.RQ, Port.ENGINE_REQUEST, Port.ENGINE_DONE, Port.ENGINE_CONTROL):
+        name = port.name.lower()
+
+        def flow(bench: Bench, port: Port = port) -> None:
+            stimulate(bench, port)
+
+        def wait(bench: Bench, port: Port = port) -> None:
+            bench.bridge.throttle(port, 0, seed=1)
+            stimulate(bench, port)
+
+        await expect(Fault.VALID_FALLS, wait, f"{name}: valid fell before ready")
+        await expect(Fault.HEADER_CHANGES, wait, f"{name}: changed before ready")
+        await expect(Fault.LAST_CHANGES, wait, f"{name}: changed before ready")
+        if port != Port.ENGINE_DONE:  # its messages have no payload
+            await expect(Fault.DATA_CHANGES, wait, f"{name}: changed before ready")
+        if port in (Port.CC, Port.RQ):
+            await expect(Fault.LAST_NEVER, flow, f"{name}: header says ")
+            for fault in (Fault.FOURTH_DWORD, Fault.DIGEST, Fault.PREFIX, Fault.LONG_TAG):
+                await expect(fault, flow, f"{name}: header ")
+        else:
+            await expect(Fault.BYTES_LONG, flow, f"{name}: beat of 33 bytes, ")
+    await expect(Fault.LAST_EARLY, lambda b: stimulate(b, Port.RQ), "rq: header says 128 dwords from this beat on, ")
+    for port in (Port.ENGINE_REQUEST, Port.ENGINE_CONTROL):
+        name = port.name.lower()
+
+        def send(bench: Bench, port: Port = port) -> None:
+            stimulate(bench, port)
+
+        await expect(Fault.BYTES_SHORT, send, f"{name}: beat of 31 bytes, last is 0")
+        await expect(Fault.BYTES_NONE, send, f"{name}: beat of 0 bytes, last is 1")
+
+    def without_credit(bench: Bench) -> None:
+        bench.bridge.set_rq_np_ok(False)
+        bench.write(0x10, READS, due_ps=bench.bridge.now_ps() + 40 * NS)
+
+    def completion_behind_request(bench: Bench) -> None:
+        bench.bridge.throttle(Port.RQ, 0, seed=1)
+        stimulate(bench, Port.RQ)
+        due = bench.bridge.now_ps() + 100 * NS
+        bench.bridge.send(Port.RC, (0x4A000001, 0x00000004, 0x01000000, 0), bytes(4), due)
+
+    def read_behind_write(bench: Bench) -> None:
+        bench.bridge.throttle(Port.RQ, 0, seed=1)
+        stimulate(bench, Port.RQ)
+        bench.read(0x40, tag=5, due_ps=bench.bridge.now_ps() + 100 * NS)
+
+    await expect(Fault.IGNORES_CREDIT, without_credit, "rq: non-posted request begun while np_ok is low")
+    await expect(Fault.RC_WAITS_FOR_RQ, completion_behind_request, "rc: ready low for 4096 cycles")
+    await expect(Fault.PASSES_POSTED, read_behind_write, "cc: the completion with tag 5 passes 1 posted requests on rq")
+
+    def no_room_for_completions(bench: Bench) -> None:
+        # The stand-in has room for one, and takes nothing more from cq.
+        bench.bridge.throttle(Port.CC, 0, seed=1)
+        bench.read(0x40, tag=1)
+        bench.read(0x40, tag=2)
+
+    def copy_from(address: int) -> Callable[[Bench], None]:
+        return lambda bench: bench.bridge.send(Port.ENGINE_JOB, (0, 0, 0, address), b"")
+
+    size = bench.bridge.storage_size
+    for stimulus, message in (
+        (no_room_for_completions, "cq: ready low for 4096 cycles"),
+        (copy_from(size), f"storage: read at {size} is beyond"),
+        (copy_from(size - 64), f"storage: write at {size} is beyond"),
+    ):
+        seen = await broken(bench, Fault.NONE, stimulus)
+        if not seen.startswith(message):
+            wrong.append(f"for {message!r}: {seen!r}")
+    assert not wrong, "\n".join(wrong)
+
+
+@cocotb.test
+async def a_broken_rule_fails_the_run(dut: HierarchyObject) -> None:
+    bench = Bench(dut)
+    bench.write(0x20, Fault.LAST_EARLY)
+    bench.write(0x10, WRITES)
+    await bench.until(1000, Kind.TLP, Channel.RQ)
+
+
+@cocotb.test
+async def a_broken_rule_that_nobody_asks_for_ends_the_simulation(dut: HierarchyObject) -> None:
+    bench = Bench(dut)
+    bench.write(0x20, Fault.LAST_EARLY)
+    bench.write(0x10, WRITES)
+    await bench.pass_time(10_000 * NS)
 
 
 @cocotb.test

@@ -13,31 +13,52 @@ MODULE = "tests.sim.bridge.bridge_tests"
 DUT = Path(__file__).parent / "bounce_dut.f"
 FOLDER = SIM_BUILD / "bridge"
 
-CASES = (
+AT_EACH_WIDTH = (
     "packets_arrive_whole_and_in_order",
+    "throttles_slow_down_and_lose_nothing",
+    "streams_storage_and_registers",
+)
+CASES = (
     "the_record_repeats_the_header",
     "a_packet_waits_for_its_due_time",
-    "throttles_slow_down_and_lose_nothing",
     "non_posted_requests_wait_for_credit",
-    "streams_storage_and_registers",
+    "posted_requests_pass_non_posted_ones",
     "a_reset_forgets_what_waits",
-    "a_broken_rule_wakes_python_with_its_text",
+    "every_rule_fires",
 )
 
 
-@pytest.fixture(scope="session", params=[128, 256, 512])
-def plain(request: pytest.FixtureRequest) -> Build:
-    return build(DUT, data_width=request.param)
+@pytest.mark.parametrize(("width", "case"), [(w, c) for w in (128, 256, 512) for c in AT_EACH_WIDTH])
+def test_width(width: int, case: str) -> None:
+    _passes(build(DUT, data_width=width), case)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_bridge(plain: Build, case: str) -> None:
-    result = run(plain, MODULE, case, seed=1, run_dir=FOLDER / plain.directory.name / case)
+def test_bridge(case: str) -> None:
+    _passes(build(DUT), case)
+
+
+def _passes(built: Build, case: str) -> None:
+    result = run(built, MODULE, case, seed=1, run_dir=FOLDER / built.directory.name / case)
     assert result.passed, result.failures
 
 
-def test_a_second_build_compiles_nothing(plain: Build) -> None:
-    assert not build(DUT, data_width=int(plain.directory.name.split("-")[-2])).compiled
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("a_broken_rule_fails_the_run", "rq: header says 128 dwords from this beat on, last is 1"),
+        ("a_broken_rule_that_nobody_asks_for_ends_the_simulation", "a protocol assertion failed, see above"),
+    ],
+)
+def test_a_broken_rule(case: str, message: str) -> None:
+    result = run(build(DUT), MODULE, case, seed=1, run_dir=FOLDER / case)
+    assert not result.passed
+    assert message in result.failures[0] + result.log.read_text()
+
+
+def test_a_second_build_compiles_nothing() -> None:
+    build(DUT)
+    assert not build(DUT).compiled
 
 
 def test_waves_change_nothing() -> None:
