@@ -37,7 +37,12 @@ CARDS = {
     ),
     "byte_past_descriptor": (
         USUAL,
-        ["write of 81 bytes", "80 writable", "stands after engine reply", "*1: 0x1001d3c0 80 bytes write"],
+        [
+            "write of 81 bytes",
+            "80 writable",
+            "head 648: open after engine reply",
+            "*1: 0x1001d3c0 80 bytes write",
+        ],
     ),
     "interrupt_decided_early": (
         USUAL,
@@ -64,8 +69,9 @@ def test_a_failed_check_ends_in_a_card(defect: str, tmp_path: Path) -> None:
     assert failure.kind == "check" and failure.source == DEFECTS[defect].scoreboard
     for part in (failure.text, failure.expected, failure.seen, f"seq {failure.seq}", "seed 1", f"in step {test}"):
         assert part in text
-    assert f"clause    {failure.clause}: {clauses()[failure.clause].text}" in text
-    assert f"make sim TEST={test} SEED=1 WAVES=1" in text
+    assert f"clause {failure.clause}: {clauses()[failure.clause].text}" in " ".join(text.split())
+    begin = re.search(rf"again, with waves: +make waves TEST={test} SEED=1 FROM=([\d.]+)us$", text, re.MULTILINE)
+    assert begin is not None and float(begin[1]) * 1e6 < failure.t_ps
     assert re.search(rf"^> +[\d,.]+ +{failure.seq} ", text, re.MULTILINE), "the failing packet is marked"
     for pointer in pointers:
         assert pointer in text
@@ -109,6 +115,10 @@ def test_a_hang_says_what_is_owed_and_where_it_stands(defect: str, tmp_path: Pat
     assert summary.failures[0].kind == "hang"
     assert "a hang: what was expected did not come" in text
     assert "-- owed\n  task " in text
+    window = re.search(rf"make waves TEST={test} SEED=1 FROM=([\d.]+)us TO=([\d.]+)us\n", text)
+    assert window is not None and float(window[1]) < float(window[2]) < 50, (
+        "what comes after the last packet is left out"
+    )
     if defect == "notify_lost":
         assert "queue 1 RESEND: stands after message, since" in text
         assert "... and 13 more" in text
@@ -127,7 +137,7 @@ def test_an_open_request_is_told_by_its_stage(tmp_path: Path, monkeypatch: pytes
 
     summary = failing_run(tmp_path, USUAL, instead=keeps)
     text = as_text(make_card(tmp_path, summary))
-    assert "STATFS unique" in text and "stands after engine request, since" in text
+    assert "STATFS on queue" in text and ": open after engine request" in text and "request to the engine" in text
 
 
 def test_a_crash_of_the_testbench_says_so(tmp_path: Path) -> None:
@@ -154,11 +164,19 @@ def test_a_run_without_a_verdict_or_a_log(tmp_path: Path) -> None:
     killed = Summary("session_browse", 1, message="it was ended after 260 s of wall clock")
     text = as_text(make_card(run, killed))
     assert "ended without a verdict" in text and "after 260 s" in text and "-- last packets" in text
+    assert "in step session_browse" in text
     cut = run / LOG_NAME
     cut.write_bytes(cut.read_bytes()[:-20])
     assert "cut off" in as_text(make_card(run, killed))
     cut.unlink()
     assert f"nothing can be told of the log: {run}: no {LOG_NAME}" in as_text(make_card(run, killed))
+
+
+def test_what_make_waves_cannot_is_run_with_all_waves(tmp_path: Path) -> None:
+    summary = Summary("t", 3, message="killed", rerun="make sim TEST=t SEED=3 WITHOUT=dma")
+    assert "make sim TEST=t SEED=3 WITHOUT=dma WAVES=1\n" in as_text(make_card(tmp_path, summary))
+    summary.rerun = "make sim TEST=t SEED=3 DUT=other.f WAVES=1"
+    assert "make waves TEST=t SEED=3 DUT=other.f\n" in as_text(make_card(tmp_path, summary))
 
 
 # ---- where it is written and printed ----

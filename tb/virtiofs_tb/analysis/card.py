@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import csv
 import io
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -21,8 +24,8 @@ from virtiofs_tb.analysis.packets import describe
 from virtiofs_tb.analysis.rings import RingSnapshot
 from virtiofs_tb.analysis.show import print_rings, us
 from virtiofs_tb.analysis.source import AnalysisError, RunLog, open_run
-from virtiofs_tb.analysis.story import Story
-from virtiofs_tb.host.log import Kind, Record
+from virtiofs_tb.analysis.story import OPEN, Story
+from virtiofs_tb.host.log import DpuChannel, EngineReplyChannel, EngineRequestChannel, Kind, Record
 from virtiofs_tb.paths import PROFILES, ROOT, RUNS, shown
 from virtiofs_tb.profile import Profile, ProfileError, load
 from virtiofs_tb.report import CARD_PAGE, CARD_TEXT, SUMMARY, FailureReport, Summary, microseconds
@@ -32,6 +35,9 @@ RING_CHAINS, RING_USED = 4, 3
 OPEN_SHOWN, OWED_SHOWN = 6, 8
 WIDTH = 120
 TEMPLATE = "card.html.j2"
+LEAD_PS, WAVES_PS = 500_000, 5_000_000
+
+WAVES = "again, with waves"
 
 KINDS = {
     "check": "a check failed",
@@ -39,6 +45,22 @@ KINDS = {
     "crash": "a crash in the testbench, which says nothing about the endpoint",
     "lost": "the simulation ended without a verdict",
 }
+
+
+MESSAGES: dict[int, dict[int, str]] = {
+    Kind.ENGINE_REQUEST: {
+        EngineRequestChannel.REQUEST: "request to the engine",
+        EngineRequestChannel.DONE: "mover job done",
+        EngineRequestChannel.CONTROL: "reset to the engine",
+    },
+    Kind.ENGINE_REPLY: {
+        EngineReplyChannel.JOB: "mover job of the engine",
+        EngineReplyChannel.REPLY: "reply of the engine",
+        EngineReplyChannel.NOTIFY: "notification of the engine",
+    },
+    Kind.DPU_OPERATION: {DpuChannel.NOTIFY: "message into the mailbox"},
+}
+"""What a card tells besides packets: kind and channel of a record, and its name."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +119,7 @@ def make_card(directory: Path, summary: Summary) -> Card:
     if crash is not None:
         card.notes.append(f"the testbench crashed as well: {crash.line}")
     card.owed = _few(failure.owed, OWED_SHOWN)
-    card.commands.append(("again, with waves", _with_waves(summary)))
+    card.commands.append((WAVES, _with_waves(summary)))
     try:
         run = open_run(str(directory))
     except AnalysisError as error:
@@ -107,15 +129,17 @@ def make_card(directory: Path, summary: Summary) -> Card:
         card.notes.append(run.notice)
     if failure.kind == "lost":
         failure.t_ps = run.end_ps
-    _fill(card, run, moment_of(run.records, failure, _profile(summary)))
+    _fill(card, summary, run, moment_of(run.records, failure, _profile(summary)))
     return card
 
 
-def _fill(card: Card, run: RunLog, moment: Moment) -> None:
+def _fill(card: Card, summary: Summary, run: RunLog, moment: Moment) -> None:
     """Everything that the log tells."""
     failure = card.failure
     card.difference = moment.difference
-    card.open = _few([_stands(story) for story in moment.open], OPEN_SHOWN)
+    if moment.open != [moment.story]:
+        card.open = _few([_stands(story) for story in moment.open], OPEN_SHOWN)
+    card.step = card.step or _step(moment.records)
     if moment.story is not None:
         card.story_title = _title(moment.story)
         card.story = [
@@ -127,12 +151,13 @@ def _fill(card: Card, run: RunLog, moment: Moment) -> None:
     last = moment.records[-1].seq if moment.records else -1
     card.packets = _packets(run.records, last, failure)
     name = shown(run.directory)
+    card.commands[0] = (WAVES, _with_waves(summary, _window(failure, moment.story, run.end_ps)))
     if moment.story is not None and moment.story.unique:
-        packets = f"virtiofs-tb show {name} --unique {moment.story.unique} --tlps"
+        packets = f".venv/bin/virtiofs-tb show {name} --unique {moment.story.unique} --tlps"
         card.commands.append(("this request's packets", packets))
     at = min(failure.t_ps, run.end_ps)
     queue = f" --queue {moment.queue}" if moment.queue is not None and card.ring else ""
-    card.commands.append(("the virtqueues then", f"virtiofs-tb rings {name} --at {at}ps{queue}"))
+    card.commands.append(("the virtqueues then", f".venv/bin/virtiofs-tb rings {name} --at {at}ps{queue}"))
 
 
 def _without_verdict(summary: Summary) -> FailureReport:
@@ -141,10 +166,34 @@ def _without_verdict(summary: Summary) -> FailureReport:
     return FailureReport("run", summary.sim_time_ps, text, kind="lost")
 
 
-def _with_waves(summary: Summary) -> str:
-    """The command that runs the same again and dumps waves."""
+def _step(records: Sequence[Record]) -> str:
+    """The scenario that was running, as the log has it."""
+    notes = (record.payload.decode(errors="replace") for record in reversed(records) if record.kind == Kind.NOTE)
+    return next((note.removeprefix("step ") for note in notes if note.startswith("step ")), "")
+
+
+def _with_waves(summary: Summary, window: tuple[int, int | None] | None = None) -> str:
+    """The command that runs the same again with waves, only of `window` where that is known (ps; None: to the end)."""
     again = summary.rerun or f"make sim TEST={summary.test} SEED={summary.seed}"
-    return again if "WAVES=1" in again else f"{again} WAVES=1"
+    if "WITHOUT=" in again:  # make waves has all scoreboards on
+        return again if "WAVES=1" in again else f"{again} WAVES=1"
+    variables = [word for word in again.split()[2:] if not word.startswith(("WAVES=", "FROM=", "TO="))]
+    if window is not None:
+        begin, end = window
+        variables += [f"FROM={_exact_us(begin)}", *([f"TO={_exact_us(end)}"] if end is not None else [])]
+    return " ".join(["make waves", *variables])
+
+
+def _exact_us(t_ps: int) -> str:
+    """Microseconds, rounded down to what a person would type."""
+    return f"{t_ps // 1_000_000}.{t_ps // 1000 % 1000:03d}us"
+
+
+def _window(failure: FailureReport, story: Story | None, end_ps: int) -> tuple[int, int | None]:
+    """What to see of a failure: its story, or a while before it; of a hang no more than the last packet."""
+    last = min(failure.t_ps, end_ps)
+    begin = min(story.begin_ps if story is not None else last, last - WAVES_PS)
+    return max(0, begin - LEAD_PS), min(failure.t_ps, last + WAVES_PS) if failure.kind == "hang" else None
 
 
 def _profile(summary: Summary) -> Profile:
@@ -163,7 +212,8 @@ def _few(lines: list[str], most: int) -> list[str]:
 def _title(story: Story) -> str:
     identity = f", unique {story.unique}, node {story.nodeid}" if story.unique else ""
     chain = f", head {story.head}" if story.head >= 0 else ""
-    return f"{story.op} on queue {story.queue}{identity}{chain}: {story.result}, {us(story.took_ps)} us so far"
+    so_far = " so far" if story.state == OPEN else ""
+    return f"{story.op} on queue {story.queue}{identity}{chain}: {story.result}, {us(story.took_ps)} us{so_far}"
 
 
 def _stands(story: Story) -> str:
@@ -193,15 +243,22 @@ def _ring_lines(rings: list[RingSnapshot], run: RunLog) -> list[str]:
 
 def _packets(records: list[Record], last: int, failure: FailureReport) -> list[tuple[str, str, str, str]]:
     """The last packets before the failure and those right after it; a mark at its own."""
-    told = [record for record in records if record.kind in (Kind.TLP, Kind.ENGINE_REQUEST)]
-    before = [record for record in told if record.seq <= last][-PACKETS_BEFORE:]
-    after = [record for record in told if record.seq > last][:PACKETS_AFTER]
-    rows = []
-    for record in before + after:
-        mark = ">" if record.seq == failure.seq else " "
-        text = describe(record) if record.kind == Kind.TLP else f"{Kind(record.kind).name.lower().replace('_', ' ')}"
-        rows.append((mark, us(record.t_ps), str(record.seq), text))
-    return rows
+    before = ((record, text) for record in reversed(records) if record.seq <= last and (text := _told(record)))
+    after = ((record, text) for record in records if record.seq > last and (text := _told(record)))
+    shown_ones = [*reversed([*islice(before, PACKETS_BEFORE)]), *islice(after, PACKETS_AFTER)]
+    return [
+        (">" if record.seq == failure.seq else " ", us(record.t_ps), str(record.seq), text)
+        for record, text in shown_ones
+    ]
+
+
+def _told(record: Record) -> str:
+    """A packet or a message as the card shows it; '' for what it leaves out."""
+    if record.kind == Kind.TLP:
+        return describe(record)
+    if record.kind in MESSAGES and record.channel in MESSAGES[record.kind]:
+        return f"{MESSAGES[record.kind][record.channel]}  {len(record.payload)} bytes"
+    return ""
 
 
 # ---- writing ----
@@ -257,7 +314,9 @@ def as_text(card: Card) -> str:
     lines += [f"  place     {failure.place}"] if failure.place else []
     lines += [f"  expected  {failure.expected}"] if failure.expected else []
     lines += [f"  seen      {failure.seen}"] if failure.seen else []
-    lines += [f"  clause    {card.clause.id}: {card.clause.text}"] if card.clause is not None else []
+    if card.clause is not None:
+        clause = f"  clause    {card.clause.id}: {card.clause.text}"
+        lines += textwrap.wrap(clause, WIDTH, subsequent_indent=" " * 12, break_on_hyphens=False)
     lines += [f"  others    {card.others} more in summary.json"] if card.others else []
     lines += [f"  note      {note}" for note in card.notes]
     if card.difference is not None:
