@@ -179,6 +179,11 @@ def test_what_make_waves_cannot_is_run_with_all_waves(tmp_path: Path) -> None:
     assert "make waves TEST=t SEED=3 DUT=other.f\n" in as_text(make_card(tmp_path, summary))
 
 
+def test_before_any_queue_there_is_none_to_look_at(tmp_path: Path) -> None:
+    text = as_text(make_card(tmp_path, failing_run(tmp_path, USUAL, "bar_size")))
+    assert "config_space: " in text and "-- last packets" in text and "virtiofs-tb rings" not in text
+
+
 # ---- where it is written and printed ----
 
 

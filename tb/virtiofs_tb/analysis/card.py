@@ -157,7 +157,8 @@ def _fill(card: Card, summary: Summary, run: RunLog, moment: Moment) -> None:
         card.commands.append(("this request's packets", packets))
     at = min(failure.t_ps, run.end_ps)
     queue = f" --queue {moment.queue}" if moment.queue is not None and card.ring else ""
-    card.commands.append(("the virtqueues then", f".venv/bin/virtiofs-tb rings {name} --at {at}ps{queue}"))
+    if moment.rings:
+        card.commands.append(("the virtqueues then", f".venv/bin/virtiofs-tb rings {name} --at {at}ps{queue}"))
 
 
 def _without_verdict(summary: Summary) -> FailureReport:
