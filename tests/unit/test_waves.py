@@ -91,12 +91,12 @@ def test_another_endpoint_has_pins_only() -> None:
         choose("lanes", ours=False)
 
 
-def view(tmp_path: Path) -> tuple[str, str]:
+def view(tmp_path: Path, dump: str = "waves.vcd") -> tuple[str, str]:
     group = Group("queues", "queue 2", True, tuple(map(Signal, ("tb_top.clk", "tb_top.hdr", "tb_top.gone"))))
     roles = Group("roles", "roles", True, (Signal("tb_top.queues[2].role", "endpoint_pkg.role_e"),))
     found, missing = located([group, roles], NAMES)
     assert missing == ["tb_top.gone"]
-    paths = write_views(tmp_path / "waves.vcd", found, [Marker("reset", 5000), Marker("failure", 70_000)])
+    paths = write_views(tmp_path / dump, found, [Marker("reset", 5000), Marker("failure", 70_000)])
     return paths[0].read_text(), paths[1].read_text()
 
 
@@ -106,9 +106,11 @@ def test_the_save_file_of_gtkwave(tmp_path: Path) -> None:
     assert f'[dumpfile] "{tmp_path / "waves.vcd"}"' in text
     assert "[markername] Areset\n[markername] Bfailure\n" in text
     assert re.search(r"^\*-[\d.]+ 70000 5000 70000( -1){24}$", text, re.MULTILINE)
-    assert "-queue 2\n@28\ntb_top.clk\n@22\ntb_top.hdr[127:0]\n" in text
-    assert f"@2022\n^1 {names}\ntb_top.queues.[2].role[1:0]\n" in text
+    assert "-queue 2\n@28\n+{clk} tb_top.clk\n@22\n+{hdr} tb_top.hdr[127:0]\n" in text
+    assert f"@2022\n^1 {names}\n+{{queues[2]/role}} tb_top.queues.[2].role[1:0]\n" in text
     assert names.read_text().splitlines()[1] == "1 ROLE_HIPRIO"
+    role = "tb_top.queues.[2].role[1:0]"
+    assert f"^1 {names}\n#{{queues[2]/role}} (0){role} (1){role}\n" in view(tmp_path, "waves.fst")[0]
 
 
 def test_the_command_file_of_surfer(tmp_path: Path) -> None:

@@ -30,6 +30,11 @@ class Signal:
     dump_name: str = ""
 
     @property
+    def short(self) -> str:
+        """The path as a person says it, without the scopes that all signals share."""
+        return re.sub(r"^tb_top\.(dut\.endpoint\.)?", "", self.path).replace(".", "/")
+
+    @property
     def width(self) -> int:
         found = re.search(r"\[(\d+):(\d+)\]$", self.dump_name)
         return abs(int(found[1]) - int(found[2])) + 1 if found else 1

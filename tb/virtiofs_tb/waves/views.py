@@ -17,8 +17,8 @@ _HEX, _BIT, _TRANSLATED = 0x22, 0x28, 0x2000  # GTKWave's flags: radix, right-ju
 _OPEN, _CLOSED, _END = 0x800200, 0xC00200, 0x1000200  # a group's head and its end
 _OPEN_GROUPS = ("clock", "channels", "engine")
 _MARKERS = 26
-_MARGIN_PS = 40_000  # shown before the first marker
-_ZOOM = -18.0  # 2^18 ps a pixel: some 300 us in a window
+_MARGIN_PS = 1_000_000  # shown before the marker at which the viewer opens
+_ZOOM = -21.0  # some 10 us in a window
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,13 @@ def _gtkwave(dump: Path, groups: Sequence[Group], markers: Sequence[Marker]) -> 
     times = [str(marker.t_ps) for marker in markers] + ["-1"] * (_MARKERS - len(markers))
     cursor = markers[-1].t_ps if markers else 0
     lines = ["[*] written by virtiofs-tb waves", f'[dumpfile] "{dump}"', f"[timestart] {max(0, cursor - _MARGIN_PS)}"]
-    lines += ["[size] 1600 1000", "[pos] -1 -1", f"*{_ZOOM:f} {cursor} {' '.join(times)}"]
+    lines += [
+        "[size] 1600 1000",
+        "[pos] -1 -1",
+        "[sst_width] 160",
+        "[signals_width] 420",
+        f"*{_ZOOM:f} {cursor} {' '.join(times)}",
+    ]
     lines += [f"[markername] {chr(ord('A') + index)}{marker.name}" for index, marker in enumerate(markers)]
     numbers: dict[str, int] = {}
     for group in groups:
@@ -76,9 +82,16 @@ def _gtkwave(dump: Path, groups: Sequence[Group], markers: Sequence[Marker]) -> 
                 lines += [f"@{_HEX | _TRANSLATED:x}", f"^{number} {_names_file(dump, signal.names)}"]
             else:
                 lines.append(f"@{_BIT if signal.width == 1 else _HEX:x}")
-            lines.append(signal.dump_name)
+            lines.append(_line(signal, by_bits=dump.suffix == ".fst" and "." in signal.names))
         lines += [f"@{_END:x}", f"-{group.title}"]
     return "\n".join(lines) + "\n"
+
+
+def _line(signal: Signal, by_bits: bool) -> str:
+    """by_bits: a vector made of the signal's bits, since GTKWave takes no names for what FST says is an enumeration."""
+    if not by_bits or signal.width == 1:
+        return f"+{{{signal.short}}} {signal.dump_name}"
+    return " ".join([f"#{{{signal.short}}}", *(f"({bit}){signal.dump_name}" for bit in range(signal.width))])
 
 
 def _surfer(groups: Sequence[Group], markers: Sequence[Marker]) -> str:
