@@ -1,4 +1,4 @@
-"""Signal groups, names and viewers' files; tests/sim/test_waves.py asks whether the signals exist in a dump."""
+"""Signal groups, names and viewers' files; tests/sim/test_wave_window.py asks whether the signals exist in a dump."""
 
 from __future__ import annotations
 
