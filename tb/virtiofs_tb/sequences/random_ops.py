@@ -22,7 +22,7 @@ from virtiofs_model.layouts.fuse_operations import OPERATIONS, directory_entries
 from virtiofs_model.layouts.virtio import Feature
 from virtiofs_tb.driver.errors import check
 from virtiofs_tb.driver.fuse_client import FuseClient, Reply
-from virtiofs_tb.driver.layout import MAX_DESCRIPTORS, random_plan
+from virtiofs_tb.driver.layout import MAX_DESCRIPTORS, random_plan, whole_plan
 from virtiofs_tb.driver.virtio import VirtioFsDevice
 from virtiofs_tb.driver.virtqueue import SplitQueue
 from virtiofs_tb.seeds import log_uniform, stream
@@ -77,7 +77,8 @@ _ACTIONS, _WEIGHTS = list(WEIGHTS), list(WEIGHTS.values())
 
 @dataclass(frozen=True)
 class RandomItem:
-    """One step of one worker. queue: request queue number; offset, size: bytes; seed: of data and buffer layout."""
+    """One step of one worker. queue: request queue number; offset, size: bytes; seed: of data and buffer layout;
+    whole: one buffer for all that is read and one for all that is written, in place of a random layout."""
 
     index: int
     worker: int
@@ -86,6 +87,7 @@ class RandomItem:
     offset: int
     size: int
     seed: int
+    whole: bool = False
 
     def to_json(self) -> str:
         """One line of a recorded sequence."""
@@ -146,6 +148,18 @@ class _File:
         self.data.extend(bytes(size - len(self.data)))
 
 
+class _ItemRandom(random.Random):
+    """The random numbers of one item, and how its buffers are laid out."""
+
+    whole = False
+
+
+def _random_of(item: RandomItem) -> _ItemRandom:
+    rng = _ItemRandom(item.seed)
+    rng.whole = item.whole
+    return rng
+
+
 class RandomRunner:
     """Performs items over one device. max_write: what FUSE_INIT granted, bytes; prefix: of the names of its files."""
 
@@ -178,7 +192,7 @@ class RandomRunner:
     async def finish(self) -> None:
         """Close and remove the workers' files, so that the file system is as it was before."""
         for number, file in self._files.items():
-            rng, queue = random.Random(number), self.device.request_queue(number)
+            rng, queue = _ItemRandom(number), self.device.request_queue(number)
             await self._call(rng, queue, Opcode.RELEASE, file.nodeid, bytes(fuse.FuseReleaseIn(file.fh, 0, 0, 0)))
             await self._call(rng, queue, Opcode.UNLINK, FUSE_ROOT_ID, file.name + b"\0")
             await self._call(rng, self.device.hiprio, Opcode.FORGET, file.nodeid, bytes(fuse.FuseForgetIn(1)))
@@ -194,7 +208,7 @@ class RandomRunner:
 
     async def _perform(self, item: RandomItem) -> None:
         file = self._files[item.worker]
-        rng = random.Random(item.seed)
+        rng = _random_of(item)
         queue = self.device.request_queue(item.queue)
         if item.action is Action.WRITE:
             await self._write(file, item, rng, queue)
@@ -224,7 +238,7 @@ class RandomRunner:
 
     async def _call(
         self,
-        rng: random.Random,
+        rng: _ItemRandom,
         queue: SplitQueue,
         opcode: Opcode,
         nodeid: int,
@@ -235,7 +249,11 @@ class RandomRunner:
         message = self.client.build(opcode, nodeid, body)
         writable = OPERATIONS[opcode].reply_limit(message)
         limit = min(MAX_DESCRIPTORS, queue.size)
-        plan = random_plan(rng, len(message), writable, limit, self.device.negotiated(Feature.INDIRECT_DESC))
+        indirect = self.device.negotiated(Feature.INDIRECT_DESC)
+        if rng.whole:
+            plan = whole_plan(len(message), writable)
+        else:
+            plan = random_plan(rng, len(message), writable, limit, indirect)
         reply = await self.client.request(message, writable, queue, plan)
         self.bytes_moved += len(message) + reply.used
         check(f"error of {opcode.name} (unique {reply.unique})", reply.error, error, "FS-REQ-DI1")
@@ -251,14 +269,14 @@ class RandomRunner:
         opened = fuse.FuseOpenOut.from_buffer_copy(reply.payload, sizeof(fuse.FuseEntryOut))
         return _File(name, reply.parse(fuse.FuseEntryOut).nodeid, opened.fh)
 
-    async def _write(self, file: _File, item: RandomItem, rng: random.Random, queue: SplitQueue) -> None:
+    async def _write(self, file: _File, item: RandomItem, rng: _ItemRandom, queue: SplitQueue) -> None:
         data = rng.randbytes(min(item.size, self.max_write))
         body = bytes(fuse.FuseWriteIn(file.fh, item.offset, len(data), 0, 0, 0, 0)) + data
         reply = await self._call(rng, queue, Opcode.WRITE, file.nodeid, body)
         check("bytes taken by WRITE", reply.parse(fuse.FuseWriteOut).size, len(data), "FS-REQ-DI1")
         file.write(item.offset, data)
 
-    async def _read(self, file: _File, item: RandomItem, rng: random.Random, queue: SplitQueue) -> None:
+    async def _read(self, file: _File, item: RandomItem, rng: _ItemRandom, queue: SplitQueue) -> None:
         size = min(item.size, self.max_write)
         body = bytes(fuse.FuseReadIn(file.fh, item.offset, size, 0, 0, 0, 0))
         reply = await self._call(rng, queue, Opcode.READ, file.nodeid, body)
@@ -269,13 +287,13 @@ class RandomRunner:
             what = f"READ of {file.name!r}, byte {item.offset + at}"
             check(what, reply.payload[at : at + 16].hex(), expected[at : at + 16].hex(), "SPLIT-USED-D02")
 
-    async def _truncate(self, file: _File, item: RandomItem, rng: random.Random, queue: SplitQueue) -> None:
+    async def _truncate(self, file: _File, item: RandomItem, rng: _ItemRandom, queue: SplitQueue) -> None:
         attributes = fuse.FuseSetattrIn(valid=Fattr.SIZE | Fattr.FH, fh=file.fh, size=item.size)
         reply = await self._call(rng, queue, Opcode.SETATTR, file.nodeid, bytes(attributes))
         check("size after SETATTR", reply.parse(fuse.FuseAttrOut).attr.size, item.size, "FS-REQ-DI1")
         file.truncate(item.size)
 
-    async def _forget(self, file: _File, item: RandomItem, rng: random.Random, queue: SplitQueue) -> None:
+    async def _forget(self, file: _File, item: RandomItem, rng: _ItemRandom, queue: SplitQueue) -> None:
         times = 2 if item.action is Action.BATCH_FORGET else 1
         for _ in range(times):
             reply = await self._call(rng, queue, Opcode.LOOKUP, FUSE_ROOT_ID, file.name + b"\0")
@@ -287,7 +305,7 @@ class RandomRunner:
         body = bytes(fuse.FuseBatchForgetIn(times, 0)) + ones
         await self._call(rng, self.device.hiprio, Opcode.BATCH_FORGET, 0, body)
 
-    async def _list(self, rng: random.Random, queue: SplitQueue) -> None:
+    async def _list(self, rng: _ItemRandom, queue: SplitQueue) -> None:
         reply = await self._call(rng, queue, Opcode.OPENDIR, FUSE_ROOT_ID, bytes(fuse.FuseOpenIn(0, 0)))
         fh = reply.parse(fuse.FuseOpenOut).fh
         seen: set[bytes] = set()
@@ -304,7 +322,7 @@ class RandomRunner:
         check("files that READDIR left out", sorted(missing), [], "FS-REQ-DI1")
         await self._call(rng, queue, Opcode.RELEASEDIR, FUSE_ROOT_ID, bytes(fuse.FuseReleaseIn(fh, 0, 0, 0)))
 
-    async def _create_unlink(self, item: RandomItem, rng: random.Random, queue: SplitQueue) -> None:
+    async def _create_unlink(self, item: RandomItem, rng: _ItemRandom, queue: SplitQueue) -> None:
         name = b"%b-temporary-%d" % (self.prefix, item.index)
         body = bytes(fuse.FuseCreateIn(0o102, 0o100600, 0, 0)) + name + b"\0"
         reply = await self._call(rng, queue, Opcode.CREATE, FUSE_ROOT_ID, body)
