@@ -1,0 +1,115 @@
+// Types that pass between the units of the ramfs engine, the file system in hardware (docs/file-system.md).
+package ramfs_pkg;
+
+    localparam int unsigned PAGE_BYTES = 4096;
+    localparam int unsigned ROOT_SLOT = 1;
+    localparam int unsigned NAME_BYTES = 255;
+    localparam int unsigned LISTING_BYTES = PAGE_BYTES - 16;
+    localparam int unsigned TRANSFER_BYTES = 1 << 20;       // of one READ or WRITE
+    localparam logic [40:0] FILE_BYTES = 41'h100_0000_0000; // the largest size
+    localparam int unsigned WINDOWS = 4;                    // what the data mover sees of files, 2 MiB each
+
+    typedef logic [11:0] node_slot_t;
+    typedef logic [12:0] entry_slot_t;  // 0: none
+    typedef logic [12:0] pages_t;       // a count
+    typedef logic [40:0] position_t;    // of a byte in a file
+    typedef logic [1:0]  window_t;
+
+    typedef struct packed {
+        logic [63:0] seconds;
+        logic [31:0] nanoseconds;
+    } time_t;
+
+    // An inode. Slot and generation make its nodeid.
+    typedef struct packed {
+        logic        alive;
+        logic [31:0] generation;
+        logic [15:0] mode;
+        logic [31:0] nlink;
+        logic [31:0] uid;
+        logic [31:0] gid;
+        logic [31:0] rdev;
+        position_t   size;
+        pages_t      pages;             // that it owns
+        time_t       atime;
+        time_t       mtime;
+        time_t       ctime;
+        logic [31:0] lookups;
+        logic [31:0] opens;
+        node_slot_t  parent;            // of a directory
+    } node_t;
+
+    // ---- names ----
+
+    // What the parser found out about a name of the message.
+    typedef struct packed {
+        logic       ends;               // its NUL lies in the head
+        logic [8:0] length;             // 0 to 256; 256: 256 bytes or more
+        logic       slash;
+        logic       dot;                // "."
+        logic       dotdot;             // ".."
+    } name_info_t;
+
+    typedef enum logic [2:0] {
+        NAME_FIND,        // -> found, entry, child
+        NAME_ADD,         // name `which` of `parent` leads to `child`; only where `fits[which]` -> entry
+        NAME_REMOVE,      // `entry` goes
+        NAME_REPOINT,     // `entry` leads to `child`
+        NAME_FIRST        // -> found, entry, child of the first name of `parent`
+    } name_op_e;
+
+    typedef enum logic {
+        KIND_DIRECTORY,
+        KIND_XATTR
+    } name_kind_e;
+
+    typedef struct packed {
+        name_op_e    op;
+        name_kind_e  kind;
+        logic        which;             // of the message's two names
+        node_slot_t  parent;
+        node_slot_t  child;
+        entry_slot_t entry;
+    } name_cmd_t;
+
+    typedef struct packed {
+        logic        found;
+        entry_slot_t entry;
+        node_slot_t  child;
+    } name_rsp_t;
+
+    typedef struct packed {
+        logic        plus;
+        node_slot_t  directory;
+        logic [63:0] cookie;
+        logic [12:0] budget;            // bytes of records, at most LISTING_BYTES
+        logic [63:0] directory_id;      // nodeids behind "." and ".."
+        logic [63:0] parent_id;
+    } list_cmd_t;
+
+    // ---- pages ----
+
+    typedef enum logic [2:0] {
+        PAGES_MAP,        // window shows [from, to) for reading; holes read as zeros
+        PAGES_RESERVE,    // the same for writing: what is missing is allocated, all or nothing
+        PAGES_ALLOCATE,   // allocate what is missing in [from, to), all or nothing; no window
+        PAGES_CUT,        // everything from `from` on goes
+        PAGES_PUNCH,      // [from, to) becomes zeros, its whole pages go
+        PAGES_ERASE,      // [from, to) becomes zeros, pages stay
+        PAGES_DROP        // all pages go
+    } page_op_e;
+
+    typedef struct packed {
+        page_op_e   op;
+        node_slot_t node;
+        position_t  from;
+        position_t  to;
+        window_t    window;
+    } page_cmd_t;
+
+    typedef struct packed {
+        logic   no_space;
+        pages_t pages;                  // that the inode owns now
+    } page_rsp_t;
+
+endpackage
