@@ -1,6 +1,6 @@
-"""What TEST= can name: every scenario by itself, and the composed tests of tests/sim/testplan.toml.
+"""What TEST= can name: every scenario by itself, the composed tests of tests/sim/testplan.toml, and files of scenarios.
 
-A composed test runs several scenarios one after the other on one endpoint, in one simulation.
+A composed test runs several scenarios one after the other on one endpoint, in one simulation; so does a file.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from virtiofs_tb.paths import ROOT
-from virtiofs_tb.scenario import Scenario, load_scenarios
+from virtiofs_tb.paths import ROOT, shown
+from virtiofs_tb.scenario import Scenario, load_file, load_scenarios
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -18,6 +18,7 @@ else:
     import tomli as tomllib
 
 SCENARIOS = ROOT / "tests" / "sim" / "scenarios"
+SCENARIO_FILE = ".py"
 TESTPLAN = ROOT / "tests" / "sim" / "testplan.toml"
 
 
@@ -74,6 +75,27 @@ def entries(plan: Path = TESTPLAN, folder: Path = SCENARIOS) -> list[Entry]:
 
 
 def find(name: str) -> Entry:
-    """The entry called `name`. Raises KeyError."""
+    """The entry called `name`, or the scenarios of a file (*.py). Raises KeyError, PlanError."""
+    if name.endswith(SCENARIO_FILE):
+        return _of_file(Path(name))
     by_name = {entry.name: entry for entry in entries()}
     return by_name[name]
+
+
+def stem(name: str) -> str:
+    """The name of an entry as a directory of its run can have it."""
+    return Path(name).stem if name.endswith(SCENARIO_FILE) else name
+
+
+def _of_file(path: Path) -> Entry:
+    path = path if path.is_absolute() else ROOT / path
+    if not path.is_file():
+        raise PlanError(f"{shown(path)}: no such file")
+    try:
+        found = load_file(path)
+    except Exception as error:  # whatever a person's file does when it is imported
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise PlanError(f"{shown(path)}: cannot be loaded ({why})") from error
+    if not found:
+        raise PlanError(f"{shown(path)}: there is no scenario in it")
+    return Entry(str(path), found[0].summary, tuple(found))

@@ -7,7 +7,6 @@ Options also come from the environment (VIRTIOFS_TEST and so on), which is how m
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 import signal
 import subprocess
@@ -30,10 +29,10 @@ from virtiofs_tb.analysis.export import write_json_lines, write_perfetto
 from virtiofs_tb.analysis.rings import rings_at
 from virtiofs_tb.analysis.source import AnalysisError, open_run
 from virtiofs_tb.analysis.stories import tell
-from virtiofs_tb.driver.session import SessionError, load_session
-from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT, RUNS, SESSIONS
+from virtiofs_tb.arguments import check_sessions, existing_file, parse_number, parse_scoreboards, parse_tests
+from virtiofs_tb.model_run import model
+from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT, RUNS
 from virtiofs_tb.report import SUMMARY, ResultClass, Summary, print_summary
-from virtiofs_tb.scoreboards import ALL
 from virtiofs_tb.waves import rerun
 from virtiofs_tb.waves.groups import choose
 
@@ -91,7 +90,8 @@ def sim(tests: str, seed: str, waves: str, jobs: str, dut: str, profile: str, wi
 @click.option("--groups", envvar="VIRTIOFS_GROUPS", default="", help="groups of signals to show, by name [all]")
 @click.option("--dut", envvar="VIRTIOFS_DUT", default="", help="file list with another virtio_fs_dut")
 @click.option("--profile", envvar="VIRTIOFS_PROFILE", default="", help="profile of that endpoint (TOML)")
-def waves(test: str, seed: str, begin: str, end: str, groups: str, dut: str, profile: str) -> None:
+@click.option("--without", envvar="VIRTIOFS_WITHOUT", default="", help="scoreboards to switch off, by name")
+def waves(test: str, seed: str, begin: str, end: str, groups: str, dut: str, profile: str, without: str) -> None:
     """Run a test again with waves, and write files for GTKWave and Surfer beside them."""
     names = parse_tests(test)
     if len(names) != 1:
@@ -101,7 +101,8 @@ def waves(test: str, seed: str, begin: str, end: str, groups: str, dut: str, pro
     window = rerun.parse_window(begin, end)
     shown_groups = choose(groups, rerun.is_ours(dut_path))
     number = parse_number("SEED", seed, 0, (1 << 64) - 1)
-    request = runner.RunRequest(names[0], number, None, dut_path, profile_path, window_ps=window)
+    off = parse_scoreboards(without)
+    request = runner.RunRequest(names[0], number, None, dut_path, profile_path, off, window_ps=window)
     rerun.check_window(window, rerun.earlier_end(request) or rerun.FOREVER_PS)
     request = replace(request, waves=runner.wave_format(console.print))
     simulation = build_simulation(dut_path, request.waves, [request])
@@ -113,6 +114,9 @@ def waves(test: str, seed: str, begin: str, end: str, groups: str, dut: str, pro
     views = rerun.write_beside(request.directory / f"waves.{request.waves}", shown_groups, summary)
     rerun.print_views(console, views, summary)
     sys.exit(summary.result_class)
+
+
+cli.add_command(model)
 
 
 @cli.command("list")
@@ -245,15 +249,6 @@ def build_simulation(dut: Path, waves: str | None, requests: list[runner.RunRequ
         sys.exit(ResultClass.BUILD)
 
 
-def check_sessions() -> None:
-    """A recorded session that cannot be read is found before anything is built."""
-    for path in sorted(SESSIONS.glob("*.jsonl")):
-        try:
-            load_session(path)
-        except SessionError as error:
-            raise runner.UsageError(str(error)) from error
-
-
 def describe(requests: list[runner.RunRequest]) -> str:
     """The present step of every run that is under way."""
     steps = [(request, runner.present_step(request)) for request in requests]
@@ -282,46 +277,6 @@ def _ticking(action: Callable[[], None]) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-
-
-def parse_tests(text: str) -> list[str]:
-    """TEST=a,b. UsageError with the nearest names for one that does not exist."""
-    known = [entry.name for entry in catalogue.entries()]
-    names = [name.strip() for name in text.split(",") if name.strip()] or [runner.DEFAULT_TEST]
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-            hint = f"did you mean {' or '.join(near)}?" if near else "`make list` shows all"
-            raise runner.UsageError(f"TEST={name}: no such test; {hint}")
-    return names
-
-
-def parse_scoreboards(text: str) -> tuple[str, ...]:
-    """WITHOUT=a,b. UsageError for a name that no scoreboard has."""
-    known = [board.name for board in ALL]
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    for name in names:
-        if name not in known:
-            raise runner.UsageError(f"WITHOUT={name}: no such scoreboard; there are {', '.join(known)}")
-    return names
-
-
-def parse_number(what: str, text: str, least: int, most: int) -> int:
-    try:
-        value = int(text, 0)
-    except ValueError:
-        raise runner.UsageError(f"{what}={text}: expected a whole number") from None
-    if not least <= value <= most:
-        raise runner.UsageError(f"{what}={text}: expected {least} to {most}")
-    return value
-
-
-def existing_file(what: str, text: str) -> Path:
-    path = Path(text)
-    path = path if path.is_absolute() else ROOT / path
-    if not path.is_file():
-        raise runner.UsageError(f"{what}={text}: no such file")
-    return path
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:

@@ -15,6 +15,7 @@ from virtiofs_tb.paths import shown
 
 SUMMARY = "summary.json"
 CARD_TEXT, CARD_PAGE = "card.txt", "card.html"
+MODEL = "golden device"  # the `dut` of a run without a simulator
 SHOWN_FAILURES = 10
 
 
@@ -68,7 +69,10 @@ class FailureReport:
 
 @dataclass
 class Summary:
-    """Everything in summary.json. Speeds are per second of wall clock of the simulation alone, without its build."""
+    """Everything in summary.json. Speeds are per second of wall clock of the simulation alone, without its build.
+
+    dut: file list of the endpoint, or MODEL; defect: what that one does wrong.
+    """
 
     test: str
     seed: int
@@ -76,6 +80,7 @@ class Summary:
     message: str = ""
     rerun: str = ""
     dut: str = ""
+    defect: str = ""
     profile: str = ""
     waves: str = ""
     trace_hash: str = ""

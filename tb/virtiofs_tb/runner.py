@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from virtiofs_tb import build
+from virtiofs_tb import build, catalogue
 from virtiofs_tb.analysis.card import one_line, write_card
 from virtiofs_tb.paths import ENDPOINT_FILELIST, PROFILES, RUNS, shown
 from virtiofs_tb.report import ResultClass, Summary
@@ -59,7 +59,7 @@ class RunRequest:
 
     @property
     def directory(self) -> Path:
-        return self.run_dir or RUNS / f"{self.test}-{self.seed}"
+        return self.run_dir or RUNS / f"{catalogue.stem(self.test)}-{self.seed}"
 
     @property
     def rerun(self) -> str:

@@ -78,6 +78,8 @@ class Scenario:
 
 
 _REGISTRY: dict[str, Scenario] = {}
+_FOLDER, _FILES = "virtiofs_scenarios", "virtiofs_scenario_files"
+"""Packages of the modules of a folder, and of files that were named one by one."""
 
 
 def scenario(*, clauses: Iterable[str], needs: Iterable[str] = ()) -> Callable[[ScenarioFunction], ScenarioFunction]:
@@ -102,15 +104,27 @@ def scenario(*, clauses: Iterable[str], needs: Iterable[str] = ()) -> Callable[[
 
 
 def load_scenarios(folder: Path) -> dict[str, Scenario]:
-    """Import every module of `folder` once and return all registered scenarios by name, in order of name."""
+    """Import every module of `folder` once and return its scenarios by name, in order of name."""
     for path in sorted(folder.glob("*.py")):
-        module = f"virtiofs_scenarios.{path.stem}"
-        if path.stem == "__init__" or module in sys.modules:
-            continue
-        spec = importlib.util.spec_from_file_location(module, path)
-        if spec is None or spec.loader is None:
-            raise ImportError(f"{path} cannot be imported")
-        loaded = importlib.util.module_from_spec(spec)
-        sys.modules[module] = loaded
-        spec.loader.exec_module(loaded)
-    return dict(sorted(_REGISTRY.items()))
+        module = f"{_FOLDER}.{path.stem}"
+        if path.stem != "__init__" and module not in sys.modules:
+            _import(module, path)
+    return {name: item for name, item in sorted(_REGISTRY.items()) if not item.module.startswith(_FILES)}
+
+
+def load_file(path: Path) -> list[Scenario]:
+    """Import one file, anew each time, and return the scenarios that it defines, in its order."""
+    module = f"{_FILES}.{path.stem}"
+    for name in [name for name, item in _REGISTRY.items() if item.module == module]:
+        del _REGISTRY[name]
+    _import(module, path)
+    return [item for item in _REGISTRY.values() if item.module == module]
+
+
+def _import(module: str, path: Path) -> None:
+    spec = importlib.util.spec_from_file_location(module, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be imported")
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[module] = loaded
+    spec.loader.exec_module(loaded)

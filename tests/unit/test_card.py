@@ -172,9 +172,9 @@ def test_a_run_without_a_verdict_or_a_log(tmp_path: Path) -> None:
     assert f"nothing can be told of the log: {run}: no {LOG_NAME}" in as_text(make_card(run, killed))
 
 
-def test_what_make_waves_cannot_is_run_with_all_waves(tmp_path: Path) -> None:
+def test_the_same_again_with_waves(tmp_path: Path) -> None:
     summary = Summary("t", 3, message="killed", rerun="make sim TEST=t SEED=3 WITHOUT=dma")
-    assert "make sim TEST=t SEED=3 WITHOUT=dma WAVES=1\n" in as_text(make_card(tmp_path, summary))
+    assert "again, with waves:      make waves TEST=t SEED=3 WITHOUT=dma\n" in as_text(make_card(tmp_path, summary))
     summary.rerun = "make sim TEST=t SEED=3 DUT=other.f WAVES=1"
     assert "make waves TEST=t SEED=3 DUT=other.f\n" in as_text(make_card(tmp_path, summary))
 

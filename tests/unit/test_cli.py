@@ -46,6 +46,11 @@ def one_line(text: str) -> str:
         (("sim", "--profile", "pyproject.toml"), "unknown key"),
         (("sim", "--without", "everything"), "WITHOUT=everything: no such scoreboard; there are config_space"),
         (("sim", "--colour"), "--colour"),
+        (("sim", "--test", "tests/sim/nothing.py"), "TEST=tests/sim/nothing.py: no such file"),
+        (("sim", "--test", "tools/bootstrap.py"), "TEST=tools/bootstrap.py: there is no scenario in it"),
+        (("waves", "--seed", "1", "--without", "everything"), "WITHOUT=everything: no such scoreboard"),
+        (("model", "--test", "uvm_traffic"), "UVM sequences need a simulator"),
+        (("model", "--defect", "usd_id"), "no such defect; there are used_id"),
         (("simulate",), "simulate"),
     ],
 )

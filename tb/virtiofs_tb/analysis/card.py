@@ -28,7 +28,7 @@ from virtiofs_tb.analysis.story import OPEN, Story
 from virtiofs_tb.host.log import DpuChannel, EngineReplyChannel, EngineRequestChannel, Kind, Record
 from virtiofs_tb.paths import PROFILES, ROOT, RUNS, shown
 from virtiofs_tb.profile import Profile, ProfileError, load
-from virtiofs_tb.report import CARD_PAGE, CARD_TEXT, SUMMARY, FailureReport, Summary, microseconds
+from virtiofs_tb.report import CARD_PAGE, CARD_TEXT, MODEL, SUMMARY, FailureReport, Summary, microseconds
 
 PACKETS_BEFORE, PACKETS_AFTER = 8, 2
 RING_CHAINS, RING_USED = 4, 3
@@ -119,7 +119,7 @@ def make_card(directory: Path, summary: Summary) -> Card:
     if crash is not None:
         card.notes.append(f"the testbench crashed as well: {crash.line}")
     card.owed = _few(failure.owed, OWED_SHOWN)
-    card.commands.append((WAVES, _with_waves(summary)))
+    card.commands.append(_again(summary))
     try:
         run = open_run(str(directory))
     except AnalysisError as error:
@@ -151,7 +151,7 @@ def _fill(card: Card, summary: Summary, run: RunLog, moment: Moment) -> None:
     last = moment.records[-1].seq if moment.records else -1
     card.packets = _packets(run.records, last, failure)
     name = shown(run.directory)
-    card.commands[0] = (WAVES, _with_waves(summary, _window(failure, moment.story, run.end_ps)))
+    card.commands[0] = _again(summary, _window(failure, moment.story, run.end_ps))
     if moment.story is not None and moment.story.unique:
         packets = f".venv/bin/virtiofs-tb show {name} --unique {moment.story.unique} --tlps"
         card.commands.append(("this request's packets", packets))
@@ -173,16 +173,16 @@ def _step(records: Sequence[Record]) -> str:
     return next((note.removeprefix("step ") for note in notes if note.startswith("step ")), "")
 
 
-def _with_waves(summary: Summary, window: tuple[int, int | None] | None = None) -> str:
-    """The command that runs the same again with waves, only of `window` where that is known (ps; None: to the end)."""
+def _again(summary: Summary, window: tuple[int, int | None] | None = None) -> tuple[str, str]:
+    """The command that runs the same again, with waves of `window` where that is known (ps; None: to the end)."""
+    if summary.dut == MODEL:
+        return "again", summary.rerun
     again = summary.rerun or f"make sim TEST={summary.test} SEED={summary.seed}"
-    if "WITHOUT=" in again:  # make waves has all scoreboards on
-        return again if "WAVES=1" in again else f"{again} WAVES=1"
     variables = [word for word in again.split()[2:] if not word.startswith(("WAVES=", "FROM=", "TO="))]
     if window is not None:
         begin, end = window
         variables += [f"FROM={_exact_us(begin)}", *([f"TO={_exact_us(end)}"] if end is not None else [])]
-    return " ".join(["make waves", *variables])
+    return WAVES, " ".join(["make waves", *variables])
 
 
 def _exact_us(t_ps: int) -> str:
