@@ -32,8 +32,9 @@ from virtiofs_tb.host.port import HostPort
 
 from .errors import DriverError
 
-MSIX_ADDRESS = 0xFEE0_0000
-"""Where the host takes MSI-X messages; the data word is the vector's number."""
+MSIX_STEP = 16
+"""Bytes between the addresses of two vectors, as between those of two processors: where messages are plain memory
+writes, one does not overwrite another's."""
 
 KNOWN_TYPES = frozenset(int(kind) for kind in CfgType)
 
@@ -198,7 +199,8 @@ class PciFunction:
     async def enable_msix(self, vectors: int) -> int:
         """Program and unmask the first `vectors` table entries, enable MSI-X; returns how many vectors there are.
 
-        Vector v's message is data v to MSIX_ADDRESS. Fewer than asked for is no error (PCI-MSIX-R01, PCI-MSIX-R03).
+        Vector v's message is data v to the host's msi_base + v x MSIX_STEP. Fewer than asked for is no error
+        (PCI-MSIX-R01, PCI-MSIX-R03).
         """
         found = self.capability(PciCapId.MSIX)
         if found is None:
@@ -212,7 +214,8 @@ class PciFunction:
         self._check_inside(bar, base, size * sizeof(MsixTableEntry), "MSI-X table")
         for vector in range(count):
             entry = base + vector * sizeof(MsixTableEntry)
-            words = (MSIX_ADDRESS & 0xFFFF_FFFF, MSIX_ADDRESS >> 32, vector, 0)
+            address = self.host.msi_base + MSIX_STEP * vector
+            words = (address & 0xFFFF_FFFF, address >> 32, vector, 0)
             for index, word in enumerate(words):
                 await self.host.bar_write(self.fn, bar, entry + 4 * index, 4, word)
         await self.host.config_write(self.fn, control, 2, MSIX_CONTROL_ENABLE)

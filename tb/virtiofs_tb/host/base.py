@@ -57,6 +57,11 @@ class HostBase:
 
     # ---- settings and state of the target ----
 
+    @property
+    def msi_base(self) -> int:
+        """Where MSI-X messages are taken."""
+        return self.root.completer.msi_window.start
+
     def fail(self, error: Exception) -> None:
         """End the run with `error` at the next chance; of several the first counts. For scoreboards and assertions."""
         if self.failure is None:

@@ -19,7 +19,7 @@ from virtiofs_tb.host.memory import HostMemory
 from virtiofs_tb.host.port import Fault, FaultPlan, Interrupt
 from virtiofs_tb.host.timing import LogUniform, Timing
 
-MSI_BASE, MSI_END = 0xFEE0_0000, 0xFEF0_0000
+MSI_WINDOW = range(0xFEE0_0000, 0xFEF0_0000)
 
 _MRD, _MWR, _CPLD = int(TlpKind.MRD), int(TlpKind.MWR), int(TlpKind.CPLD)
 _EP = 0x4000
@@ -47,7 +47,7 @@ class Completer:
     """Memory controller, completion engine and interrupt sink.
 
     reads, writes, interrupts, messages: how many requests of each kind came. on_withheld: called for a read that a
-    fault leaves without completion.
+    fault leaves without completion. msi_window: writes to these addresses are interrupts.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class Completer:
         self._config = config
         self._violations = violations
         self.faults = FaultPlan()
+        self.msi_window = MSI_WINDOW
         self.reads = self.writes = self.interrupts = self.messages = 0
         self.on_withheld: Callable[[], None] = lambda: None
         self._interrupt_callbacks: list[Callable[[Interrupt], None]] = []
@@ -211,7 +212,7 @@ class Completer:
         dw0, dw1 = record.hdr[0], record.hdr[1]
         address, payload = record.address, record.payload
         end = address + len(payload)
-        if MSI_BASE <= address < MSI_END:
+        if address in self.msi_window:
             self._msi(record)
             return
         self.writes += 1
