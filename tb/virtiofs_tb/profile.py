@@ -63,6 +63,8 @@ class Choices:
     literal_numbering: without VIRTIO_FS_F_NOTIFICATION index 1 is absent (read where no DPU strap was seen).
     config_changes: device configuration may change while the driver runs.
     ordered_fetch: chains are fetched in the order of the available ring.
+    linux_buffers: the driver lays requests out as Linux does, since this endpoint takes no others (it should:
+    SPLIT-FRAME-D01, SPLIT-IND-D02).
     """
 
     coalesce_interrupts: bool = True
@@ -70,6 +72,7 @@ class Choices:
     literal_numbering: bool = False
     config_changes: bool = True
     ordered_fetch: bool = False
+    linux_buffers: bool = False
 
 
 @dataclass(frozen=True)

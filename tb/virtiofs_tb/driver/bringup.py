@@ -55,6 +55,7 @@ async def start(
 ) -> Mount:
     """Reset and initialise up to DRIVER_OK, with `buffers` notification buffers posted (FS-INIT-RI1)."""
     await device.initialise(settings)
+    linux_layout = linux_layout or tb.profile.choices.linux_buffers
     client = FuseClient(device, None if linux_layout else tb.rng("driver/layout"), tb.counts)
     pool = None
     queue = device.notification

@@ -181,13 +181,17 @@ class RandomRunner:
 
     async def run_workers(self, items: Mapping[int, Iterable[RandomItem]], stop: Callable[[], bool]) -> None:
         """The same for items by worker, of which there may be no end until `stop` says so."""
-        for worker in items:
-            if worker not in self._files:
-                self._files[worker] = await self._create(b"%b-%d" % (self.prefix, worker), worker)
+        await self.prepare(items)
         host = self.device.host
         tasks = [host.spawn(self._work(own, stop)) for own in items.values()]
         for task in tasks:
             await task.join()
+
+    async def prepare(self, workers: Iterable[int]) -> None:
+        """Create the files of workers that have none yet."""
+        for worker in workers:
+            if worker not in self._files:
+                self._files[worker] = await self._create(b"%b-%d" % (self.prefix, worker), worker)
 
     async def finish(self) -> None:
         """Close and remove the workers' files, so that the file system is as it was before."""
@@ -252,6 +256,8 @@ class RandomRunner:
         indirect = self.device.negotiated(Feature.INDIRECT_DESC)
         if rng.whole:
             plan = whole_plan(len(message), writable)
+        elif self.client.rng is None:  # its layouts are Linux's, and so are ours
+            plan = self.client.plan(message, writable)
         else:
             plan = random_plan(rng, len(message), writable, limit, indirect)
         reply = await self.client.request(message, writable, queue, plan)
