@@ -10,6 +10,8 @@ pkg/virtio_pkg.sv
 pkg/dma_pkg.sv
 pkg/fuse_pkg.sv
 pkg/pipeline_pkg.sv
+ramfs/ramfs_pkg.sv
+ramfs/ramfs_reply_pkg.sv
 fs/dpu_pkg.sv
 fs/axil_registers.sv
 fs/bulk_gather.sv
@@ -18,6 +20,7 @@ fs/done_queue.sv
 fs/dpu_counters.sv
 fs/dpu_port.sv
 fs/dpu_straps.sv
+fs/engine_select.sv
 fs/epoch_control.sv
 fs/error_log.sv
 fs/event_join.sv
@@ -32,6 +35,8 @@ fs/request_sender.sv
 fs/scatter_writer.sv
 fs/storage_arbiter.sv
 fs/storage_feeder.sv
+fs/stream_fork2.sv
+fs/stream_pick2.sv
 pcie/byte_pack.sv
 pcie/byte_rotate.sv
 pcie/byte_select.sv

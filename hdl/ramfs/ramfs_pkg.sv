@@ -1,6 +1,8 @@
 // Types that pass between the units of the ramfs engine, the file system in hardware (docs/file-system.md).
 package ramfs_pkg;
 
+    // A package's constants are not all used in each design.
+    // verilator lint_off UNUSEDPARAM
     localparam int unsigned PAGE_BYTES = 4096;
     localparam int unsigned ROOT_SLOT = 1;
     localparam int unsigned NAME_BYTES = 255;
@@ -8,6 +10,7 @@ package ramfs_pkg;
     localparam int unsigned TRANSFER_BYTES = 1 << 20;       // of one READ or WRITE
     localparam logic [40:0] FILE_BYTES = 41'h100_0000_0000; // the largest size
     localparam int unsigned WINDOWS = 4;                    // what the data mover sees of files, 2 MiB each
+    // verilator lint_on UNUSEDPARAM
 
     typedef logic [11:0] node_slot_t;
     typedef logic [12:0] entry_slot_t;  // 0: none
