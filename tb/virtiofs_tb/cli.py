@@ -33,6 +33,7 @@ from virtiofs_tb.arguments import check_sessions, existing_file, parse_number, p
 from virtiofs_tb.model_run import model
 from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT, RUNS
 from virtiofs_tb.report import SUMMARY, ResultClass, Summary, print_summary
+from virtiofs_tb.shrink.command import shrink
 from virtiofs_tb.waves import rerun
 from virtiofs_tb.waves.groups import choose
 
@@ -117,6 +118,7 @@ def waves(test: str, seed: str, begin: str, end: str, groups: str, dut: str, pro
 
 
 cli.add_command(model)
+cli.add_command(shrink)
 
 
 @cli.command("list")

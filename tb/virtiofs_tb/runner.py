@@ -154,6 +154,9 @@ def _simulate(request: RunRequest, simulation: build.Build) -> str:
         except subprocess.TimeoutExpired:
             _kill(child)
             return f"it was ended after {request.watchdog_s + GRACE_S:.0f} s of wall clock"
+        except BaseException:  # an interrupt by hand
+            _kill(child)
+            raise
     return "" if child.returncode == 0 else output.strip() or f"exit status {child.returncode}"
 
 

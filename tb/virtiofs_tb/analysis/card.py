@@ -270,10 +270,10 @@ def one_line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def card_of(text: str) -> str:
-    """The card of the run in a directory, or in sim_build/runs/TEXT, made anew from what the run left.
+def summary_of(text: str) -> tuple[Path, Summary]:
+    """The run in a directory, or in sim_build/runs/TEXT, with its summary.
 
-    Raises AnalysisError where there is no such run, where it is not finished, or where it passed.
+    Raises AnalysisError where there is no such run, or where it is not finished.
     """
     directory = next((place for place in (Path(text), RUNS / text) if (place / SUMMARY).is_file()), None)
     if directory is None:
@@ -288,6 +288,12 @@ def card_of(text: str) -> str:
         name = shown(directory / SUMMARY)
         raise AnalysisError(f"{name}: not a summary of this version ({one_line(error)})") from None
     assert summary is not None
+    return directory, summary
+
+
+def card_of(text: str) -> str:
+    """The card of a run (summary_of), made anew from what it left. Raises AnalysisError where it passed."""
+    directory, summary = summary_of(text)
     if summary.passed:
         raise AnalysisError(f"{text}: the run passed, there is no failure card")
     return as_text(make_card(directory, summary))

@@ -29,9 +29,11 @@ class StimulusError(ValueError):
 
 @dataclass(frozen=True)
 class Conditions:
-    """What surrounds the items. notifications: sent between the operations; request_queues, queue_size: None for all
-    that the device has; indirect: that feature is accepted; mps, mrrs: payload sizes in bytes."""
+    """What surrounds the items. files: of so many workers, made before the first item; notifications: sent between
+    the operations; request_queues, queue_size: None for all that the device has; indirect: that feature is accepted;
+    mps, mrrs: payload sizes in bytes."""
 
+    files: int = 0
     notifications: bool = True
     request_queues: int | None = None
     queue_size: int | None = None
@@ -132,6 +134,7 @@ async def perform(
             await host.sleep(NOTIFICATION_GAP_PS)
 
     notifier = host.spawn(notify())
+    await runner.prepare(range(conditions.files))
     await work(runner)
     await runner.finish()
     running = False

@@ -43,7 +43,7 @@ async def random_operations(host: HostPort, tb: Bench) -> None:
             begin = host.now_ps()
             await runner.run(generate(tb.seed, count, workers), lambda: bool(end_ps) and host.now_ps() - begin > end_ps)
 
-    conditions = Conditions(mps=tb.option("mps", 256), mrrs=tb.option("mrrs", 512))
+    conditions = Conditions(workers, mps=tb.option("mps", 256), mrrs=tb.option("mrrs", 512))
     runner = await perform(host, tb, conditions, work)
     check("items performed", runner.performed > 0, True)
     tb.counts["random items"] += runner.performed
