@@ -81,4 +81,5 @@ virtio/reset_control.sv
 virtio/ring_read_join.sv
 virtio/scheduler.sv
 virtio/sync_fifo.sv
+ramfs/ramfs_absent.sv
 virtio_fs_endpoint.sv

@@ -13,7 +13,8 @@ module virtio_fs_endpoint
     parameter int unsigned MSIX_VECTORS = 11,
     parameter int unsigned CONTEXTS = 32,
     parameter int unsigned MESSAGE_STORE_BYTES = 16384,
-    parameter bit          CONFIG_SPACE = 1
+    parameter bit          CONFIG_SPACE = 1,
+    parameter bit          RAMFS = 0    // the file system in hardware is built; firmware can answer all the same
 ) (
     input  logic   clk,
     input  logic   rst,
@@ -26,7 +27,7 @@ module virtio_fs_endpoint
     output logic   cq_np_ok,
     // The DPU's registers.
     axil_if.slv    dpu,
-    // The FUSE engine: `user` as in endpoint_pkg.
+    // Firmware that answers FUSE: `user` as in endpoint_pkg.
     stream_if.src  engine_request,
     stream_if.snk  engine_job,
     stream_if.src  engine_done,
@@ -38,6 +39,8 @@ module virtio_fs_endpoint
 );
     // ---- registers: doorbells in, interrupts out ----
 
+    logic                  firmware;
+    ramfs_pkg::time_t      clock;
     pci_control_t          pci;
     device_state_t         device;
     queue_cfgs_t           queues;
@@ -59,20 +62,63 @@ module virtio_fs_endpoint
 
     register_front #(
         .DATA_W(DATA_W), .NUM_REQUEST_QUEUES(NUM_REQUEST_QUEUES), .MAX_QUEUE_SIZE(MAX_QUEUE_SIZE),
-        .MSIX_VECTORS(MSIX_VECTORS), .CONFIG_SPACE(CONFIG_SPACE)
+        .MSIX_VECTORS(MSIX_VECTORS), .CONFIG_SPACE(CONFIG_SPACE), .RAMFS(RAMFS)
     ) register_front (
-        .clk, .rst, .cq, .cc, .cq_np_ok, .dpu, .pci, .device, .queues, .doorbell, .reset,
+        .clk, .rst, .cq, .cc, .cq_np_ok, .dpu, .firmware, .clock, .pci, .device, .queues, .doorbell,
+        .reset,
         .dma_idle(reads_idle && lanes_idle && arbiter_idle), .posted_granted, .posted_sent,
         .irq_valid, .irq_ready, .irq_queue, .msix,
         .error_valid(log_valid), .error_ready(log_ready), .error(log), .completion_error, .count(counts),
         .mailbox(mail), .mailbox_result_valid(result_valid), .mailbox_result(result)
     );
 
+    // ---- who answers FUSE ----
+
+    stream_if #(.DATA_W(DATA_W)) request ();
+    stream_if #(.DATA_W(DATA_W)) jobs ();
+    stream_if #(.DATA_W(DATA_W)) dones ();
+    stream_if #(.DATA_W(DATA_W)) replies ();
+    stream_if #(.DATA_W(DATA_W)) notices ();
+    stream_if #(.DATA_W(DATA_W)) control ();
+    stream_if #(.DATA_W(DATA_W)) control_ack ();
+    storage_if #(.DATA_W(DATA_W)) memory ();
+    stream_if #(.DATA_W(DATA_W)) ramfs_request ();
+    stream_if #(.DATA_W(DATA_W)) ramfs_job ();
+    stream_if #(.DATA_W(DATA_W)) ramfs_done ();
+    stream_if #(.DATA_W(DATA_W)) ramfs_reply ();
+    stream_if #(.DATA_W(DATA_W)) ramfs_notify ();
+    stream_if #(.DATA_W(DATA_W)) ramfs_control ();
+    stream_if #(.DATA_W(DATA_W)) ramfs_control_ack ();
+    storage_if #(.DATA_W(DATA_W)) ramfs_storage ();
+
+    engine_select #(.DATA_W(DATA_W)) engine_select (
+        .clk, .rst, .firmware, .request, .job(jobs), .done(dones), .reply(replies), .notify(notices), .control,
+        .control_ack, .storage(memory), .ramfs_request, .ramfs_job, .ramfs_done, .ramfs_reply, .ramfs_notify,
+        .ramfs_control, .ramfs_control_ack, .ramfs_storage, .firmware_request(engine_request),
+        .firmware_job(engine_job), .firmware_done(engine_done), .firmware_reply(engine_reply),
+        .firmware_notify(engine_notify), .firmware_control(engine_control),
+        .firmware_control_ack(engine_control_ack), .firmware_storage(storage)
+    );
+
+    if (RAMFS) begin : gen_ramfs
+        ramfs_engine #(.DATA_W(DATA_W)) ramfs_engine (
+            .clk, .rst, .clock, .engine_request(ramfs_request), .engine_job(ramfs_job), .engine_done(ramfs_done),
+            .engine_reply(ramfs_reply), .engine_notify(ramfs_notify), .engine_control(ramfs_control),
+            .engine_control_ack(ramfs_control_ack), .storage(ramfs_storage)
+        );
+    end else begin : gen_no_ramfs
+        ramfs_absent ramfs_absent (
+            .clock, .engine_request(ramfs_request), .engine_job(ramfs_job), .engine_done(ramfs_done),
+            .engine_reply(ramfs_reply), .engine_notify(ramfs_notify), .engine_control(ramfs_control),
+            .engine_control_ack(ramfs_control_ack), .storage(ramfs_storage)
+        );
+    end
+
     logic   flush, serve;
     epoch_t epoch;
 
     epoch_control epoch_control (
-        .clk, .rst, .reset, .device, .flush, .serve, .epoch, .engine_control, .engine_control_ack
+        .clk, .rst, .reset, .device, .flush, .serve, .epoch, .engine_control(control), .engine_control_ack(control_ack)
     );
 
     // ---- errors and counters of all blocks ----
@@ -194,7 +240,7 @@ module virtio_fs_endpoint
     request_sender #(.DATA_W(DATA_W)) request_sender (
         .clk, .rst, .flush, .epoch, .buffer_write, .buffer_addr, .buffer_data, .gathered_valid, .gathered,
         .freed_valid, .freed, .look_ctx(look_ctx[LOOK_SENDER]), .look_info(look_info[LOOK_SENDER]),
-        .sent_valid, .sent, .sent_init, .engine_request, .count(count[0])
+        .sent_valid, .sent, .sent_init, .engine_request(request), .count(count[0])
     );
 
     // ---- jobs and replies from the engine ----
@@ -211,7 +257,7 @@ module virtio_fs_endpoint
 
     reply_router #(.DATA_W(DATA_W), .CONTEXTS(CONTEXTS)) reply_router (
         .clk, .rst, .flush, .epoch, .sent_valid, .sent, .sent_init, .unread_valid, .unread_ready, .unread,
-        .engine_job, .engine_reply, .look_ctx(look_ctx[LOOK_ROUTER]), .look_info(look_info[LOOK_ROUTER]),
+        .engine_job(jobs), .engine_reply(replies), .look_ctx(look_ctx[LOOK_ROUTER]), .look_info(look_info[LOOK_ROUTER]),
         .mover_valid, .mover_ready, .mover, .mover_word_valid, .mover_word_ready,
         .hi_valid(express_valid), .hi_ready(express_ready), .hi(express),
         .hi_word_valid(express_word_valid), .hi_word_ready(express_word_ready), .word(reply_word),
@@ -237,10 +283,10 @@ module virtio_fs_endpoint
         .active(mover_active), .lane(mover_lane), .cmd_valid(mover_cmd_valid), .cmd_ready(mover_cmd_ready),
         .cmd(mover_cmd), .data(mover_data), .release_valid(release_valid[0]), .released(released[0]),
         .job_valid(job_valid[1:0]), .job_ready(job_ready[1:0]), .job(job[1:0]),
-        .error_valid(error_valid[4]), .error_ready(error_ready[4]), .error(error[4]), .storage
+        .error_valid(error_valid[4]), .error_ready(error_ready[4]), .error(error[4]), .storage(memory)
     );
 
-    done_queue #(.SOURCES(3)) done_queue (.clk, .rst, .flush, .epoch, .job_valid, .job_ready, .job, .engine_done);
+    done_queue #(.SOURCES(3)) done_queue (.clk, .rst, .flush, .epoch, .job_valid, .job_ready, .job, .engine_done(dones));
 
     logic       express_active, express_cmd_valid, express_cmd_ready;
     write_cmd_t express_cmd;
@@ -263,7 +309,7 @@ module virtio_fs_endpoint
     logic [DATA_W-1:0] message_word;
 
     message_store #(.DATA_W(DATA_W), .BYTES(MESSAGE_STORE_BYTES)) message_store (
-        .clk, .rst, .flush, .device, .epoch, .mail, .result_valid, .result, .engine_notify, .ticket,
+        .clk, .rst, .flush, .device, .epoch, .mail, .result_valid, .result, .engine_notify(notices), .ticket,
         .deliverable, .stored, .message_valid, .message, .send(message_send), .drop(message_drop),
         .busy(message_busy), .word_valid(message_word_valid), .word_ready(message_word_ready), .word(message_word),
         .count(count[2])

@@ -13,6 +13,7 @@ package dpu_pkg;
     localparam logic [12:0] REG_MAX_QUEUE_SIZE = 13'h020;
     localparam logic [12:0] REG_NOTIFY_BUF_SIZE = 13'h024;
     localparam logic [12:0] REG_NOTIFY_POLICY = 13'h028;
+    localparam logic [12:0] REG_ENGINE = 13'h02C;
     localparam logic [12:0] REG_TAG = 13'h040;         // 9 dwords
     localparam logic [12:0] REG_TIME_SEC_LO = 13'h080;
     localparam logic [12:0] REG_TIME_SEC_HI = 13'h084;

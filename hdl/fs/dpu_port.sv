@@ -1,16 +1,18 @@
 // The DPU's register port: straps, time, counters, error log, notify mailbox. No logic but the joining of answers.
 module dpu_port
-    import endpoint_pkg::*, pcie_pkg::access_t, virtio_pkg::*;
+    import endpoint_pkg::*, pcie_pkg::access_t, ramfs_pkg::time_t, virtio_pkg::*;
 #(
     parameter int unsigned DATA_W = 256,
     parameter int unsigned NUM_REQUEST_QUEUES = 4,
     parameter int unsigned MAX_QUEUE_SIZE = 1024,
-    parameter logic [63:0] BUILT_FEATURES = 64'h1_1000_0001
+    parameter logic [63:0] BUILT_FEATURES = 64'h1_1000_0001,
+    parameter bit          RAMFS = 1
 ) (
     input  logic           clk,
     input  logic           rst,
     axil_if.slv            dpu,
     output straps_t        straps,
+    output time_t          clock,
     output logic           config_changed,   // a strap that the device configuration shows has a new value
     input  logic [7:0]     status,
     input  reset_req_t     reset,
@@ -37,10 +39,11 @@ module dpu_port
     logic [12:0] locked_offset;
 
     dpu_straps #(
-        .NUM_REQUEST_QUEUES(NUM_REQUEST_QUEUES), .MAX_QUEUE_SIZE(MAX_QUEUE_SIZE), .BUILT_FEATURES(BUILT_FEATURES)
+        .NUM_REQUEST_QUEUES(NUM_REQUEST_QUEUES), .MAX_QUEUE_SIZE(MAX_QUEUE_SIZE), .BUILT_FEATURES(BUILT_FEATURES),
+        .RAMFS(RAMFS)
     ) strap_registers (
         .clk, .rst, .access, .rdata(straps_rdata), .fail(straps_fail), .status, .resetting(reset.quiesce),
-        .straps, .changed(config_changed), .locked_valid, .locked_offset
+        .straps, .clock, .changed(config_changed), .locked_valid, .locked_offset
     );
 
     logic   logged, refused;

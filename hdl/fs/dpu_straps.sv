@@ -1,10 +1,11 @@
 // What the DPU sets before a driver comes: straps, writable while device_status is 0, and the time of day.
 module dpu_straps
-    import pcie_pkg::access_t, pcie_pkg::merge, virtio_pkg::*, dpu_pkg::*;
+    import pcie_pkg::access_t, pcie_pkg::merge, ramfs_pkg::time_t, virtio_pkg::*, dpu_pkg::*;
 #(
     parameter int unsigned NUM_REQUEST_QUEUES = 4,
     parameter int unsigned MAX_QUEUE_SIZE = 1024,
-    parameter logic [63:0] BUILT_FEATURES = 64'h1_1000_0001
+    parameter logic [63:0] BUILT_FEATURES = 64'h1_1000_0001,
+    parameter bit          RAMFS = 1      // the file system in hardware is built
 ) (
     input  logic        clk,
     input  logic        rst,
@@ -14,6 +15,7 @@ module dpu_straps
     input  logic [7:0]  status,
     input  logic        resetting,
     output straps_t     straps,
+    output time_t       clock,          // the time of day; moves when its nanoseconds are written
     output logic        changed,        // pulse: a strap that the device configuration shows has a new value
     output logic        locked_valid,   // pulse: a strap was written while device_status is not 0
     output logic [12:0] locked_offset
@@ -51,6 +53,7 @@ module dpu_straps
             REG_MAX_QUEUE_SIZE: value = 32'(straps_reg.max_queue_size);
             REG_NOTIFY_BUF_SIZE: value = straps_reg.notify_buf_size;
             REG_NOTIFY_POLICY: value = 32'(straps_reg.notify_policy);
+            REG_ENGINE: value = 32'(straps_reg.firmware);
             default: begin
                 is_strap = in_tag;
                 if (in_tag) value = straps_reg.tag[32 * tag_dword +: 32];
@@ -72,6 +75,7 @@ module dpu_straps
             REG_MAX_QUEUE_SIZE: in_range = merged <= 32'(MAX_QUEUE_SIZE) && is_power_of_2(merged[15:0]);
             REG_NOTIFY_BUF_SIZE: in_range = merged >= NOTIFY_BUF_SIZE_MIN && merged <= NOTIFY_BUF_SIZE_MAX;
             REG_NOTIFY_POLICY: in_range = merged <= 32'd2;
+            REG_ENGINE: in_range = merged == 32'd1 || merged == '0 && RAMFS;
             default: in_range = 1'b1;
         endcase
     end
@@ -96,21 +100,27 @@ module dpu_straps
                 REG_MAX_QUEUE_SIZE: straps_reg.max_queue_size <= merged[15:0];
                 REG_NOTIFY_BUF_SIZE: straps_reg.notify_buf_size <= merged;
                 REG_NOTIFY_POLICY: straps_reg.notify_policy <= merged[1:0];
+                REG_ENGINE: straps_reg.firmware <= merged[0];
                 default: straps_reg.tag[32 * tag_dword +: 32] <= merged;
             endcase
         end
         if (write && offset == REG_TIME_SEC_LO) seconds_reg[31:0] <= merged;
         if (write && offset == REG_TIME_SEC_HI) seconds_reg[63:32] <= merged;
-        if (write && offset == REG_TIME_NSEC) nanoseconds_reg <= merged;
+        if (write && offset == REG_TIME_NSEC) begin
+            nanoseconds_reg <= merged;
+            clock <= '{seconds: seconds_reg, nanoseconds: merged};
+        end
         if (rst) begin
             seconds_reg <= '0;
             nanoseconds_reg <= '0;
+            clock <= '0;
             straps_reg.num_request_queues <= 4'(DEFAULT_QUEUES);
             straps_reg.features <= DEFAULT_FEATURES;
             straps_reg.literal_numbering <= 1'b0;
             straps_reg.max_queue_size <= 16'(MAX_QUEUE_SIZE);
             straps_reg.notify_buf_size <= NOTIFY_BUF_SIZE_DEFAULT;
             straps_reg.notify_policy <= '0;
+            straps_reg.firmware <= !RAMFS;
             straps_reg.tag <= DEFAULT_TAG;
             changed <= 1'b0;
             locked_valid <= 1'b0;

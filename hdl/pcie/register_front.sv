@@ -1,13 +1,14 @@
 // Everything that the host and the DPU reach by registers: requests on cq become accesses, accesses reach the register
 // blocks, and their answers are or-ed (a block that is not meant answers 0). Wiring only.
 module register_front
-    import endpoint_pkg::*, pcie_pkg::*, virtio_pkg::*;
+    import endpoint_pkg::*, pcie_pkg::*, ramfs_pkg::time_t, virtio_pkg::*;
 #(
     parameter int unsigned DATA_W = 256,
     parameter int unsigned NUM_REQUEST_QUEUES = 4,
     parameter int unsigned MAX_QUEUE_SIZE = 1024,
     parameter int unsigned MSIX_VECTORS = 11,
     parameter bit          CONFIG_SPACE = 1,
+    parameter bit          RAMFS = 1,
     parameter logic [63:0] BUILT_FEATURES = 64'h1_1000_0001    // VERSION_1, INDIRECT_DESC, VIRTIO_FS_F_NOTIFICATION
 ) (
     input  logic                  clk,
@@ -16,6 +17,8 @@ module register_front
     tlp_if.src                    cc,
     output logic                  cq_np_ok,
     axil_if.slv                   dpu,
+    output logic                  firmware,   // answers FUSE
+    output time_t                 clock,      // the DPU's
     output pci_control_t          pci,
     output device_state_t         device,
     output queue_cfgs_t           queues,
@@ -147,11 +150,13 @@ module register_front
     );
 
     // ---- the DPU's side ----
+    assign firmware = straps.firmware;
+
     dpu_port #(
         .DATA_W(DATA_W), .NUM_REQUEST_QUEUES(NUM_REQUEST_QUEUES), .MAX_QUEUE_SIZE(MAX_QUEUE_SIZE),
-        .BUILT_FEATURES(BUILT_FEATURES)
+        .BUILT_FEATURES(BUILT_FEATURES), .RAMFS(RAMFS)
     ) dpu_registers (
-        .clk, .rst, .dpu, .straps, .config_changed, .status, .reset, .device, .error_valid, .error_ready, .error,
+        .clk, .rst, .dpu, .straps, .clock, .config_changed, .status, .reset, .device, .error_valid, .error_ready, .error,
         .fatal, .count, .message(mailbox), .mailbox_result_valid, .mailbox_result
     );
 endmodule

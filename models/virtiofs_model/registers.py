@@ -59,6 +59,7 @@ class DeviceStraps:
     max_queue_size: int = 1024
     notify_buf_size: int = NOTIFY_BUF_SIZE_DEFAULT
     notify_policy: NotifyPolicy = NotifyPolicy.HOLD
+    firmware: bool = True  # answers FUSE, not the file system in hardware
     tag: bytes = b"virtiofs"
 
     def num_queues(self) -> int:

@@ -23,18 +23,22 @@ from virtiofs_model.layouts.virtio import VIRTIO_FS_TAG_SIZE, Feature
 from virtiofs_model.registers import DEFAULT_FEATURES, NotifyPolicy
 
 _STRAPS = (
-    *range(DpuRegister.NUM_REQUEST_QUEUES, DpuRegister.NOTIFY_POLICY + 4, 4),
+    *range(DpuRegister.NUM_REQUEST_QUEUES, DpuRegister.ENGINE + 4, 4),
     *range(DpuRegister.TAG, DpuRegister.TAG + VIRTIO_FS_TAG_SIZE, 4),
 )
 
 
 class DpuRegisters:
-    """request_queues, queue_size: what the endpoint was built for."""
+    """request_queues, queue_size: what the endpoint was built for. ramfs: it has a file system of its own."""
 
-    def __init__(self, core: Core, notifier: Notifier, request_queues: int, queue_size: int) -> None:
+    def __init__(
+        self, core: Core, notifier: Notifier, request_queues: int, queue_size: int, ramfs: bool = False
+    ) -> None:
         self._core = core
         self._notifier = notifier
         self._limits = (request_queues, queue_size)
+        self._ramfs = ramfs
+        core.registers.straps.firmware = not ramfs
         self._time: dict[int, int] = {DpuRegister.TIME_SEC_LO: 0, DpuRegister.TIME_SEC_HI: 0, DpuRegister.TIME_NSEC: 0}
         self._message = bytearray()
         self._answer = 0
@@ -77,6 +81,7 @@ class DpuRegisters:
             DpuRegister.MAX_QUEUE_SIZE: straps.max_queue_size,
             DpuRegister.NOTIFY_BUF_SIZE: straps.notify_buf_size,
             DpuRegister.NOTIFY_POLICY: straps.notify_policy.value,
+            DpuRegister.ENGINE: int(straps.firmware),
             DpuRegister.STATUS: self._core.registers.status,
             DpuRegister.ERROR_COUNT: len(errors),
             DpuRegister.ERROR_HEAD: oldest.fatal << 16 | oldest.queue << 8 | oldest.code,
@@ -128,6 +133,8 @@ class DpuRegisters:
             straps.notify_buf_size = value
         elif address == DpuRegister.NOTIFY_POLICY:
             straps.notify_policy = NotifyPolicy(value)
+        elif address == DpuRegister.ENGINE:
+            straps.firmware = bool(value)
         else:
             tag = bytearray(straps.tag.ljust(VIRTIO_FS_TAG_SIZE, b"\0"))
             tag[address - DpuRegister.TAG : address - DpuRegister.TAG + 4] = value.to_bytes(4, "little")
@@ -152,4 +159,6 @@ class DpuRegisters:
             return 0 < value <= queue_size and value & (value - 1) == 0
         if address == DpuRegister.NOTIFY_BUF_SIZE:
             return NOTIFY_BUF_SIZE_MIN <= value <= NOTIFY_BUF_SIZE_MAX
+        if address == DpuRegister.ENGINE:
+            return value == 1 or (value == 0 and self._ramfs)
         return address != DpuRegister.NOTIFY_POLICY or value <= NotifyPolicy.DROP.value

@@ -51,6 +51,7 @@ class DpuRegister(IntEnum):
     MAX_QUEUE_SIZE = 0x020  # strap
     NOTIFY_BUF_SIZE = 0x024  # strap
     NOTIFY_POLICY = 0x028  # strap: 0 hold, 1 coalesce, 2 drop
+    ENGINE = 0x02C  # strap: 0 the file system in hardware, 1 firmware
     TAG = 0x040  # strap: 9 dwords
     TIME_SEC_LO = 0x080
     TIME_SEC_HI = 0x084

@@ -90,6 +90,7 @@ class RegisterDpu(ABC):
             (DpuRegister.MAX_QUEUE_SIZE, straps.max_queue_size),
             (DpuRegister.NOTIFY_BUF_SIZE, straps.notify_buf_size),
             (DpuRegister.NOTIFY_POLICY, straps.notify_policy),
+            (DpuRegister.ENGINE, straps.firmware),
         ):
             if value is not None:
                 writes.append(Access(register, int(value), True))
