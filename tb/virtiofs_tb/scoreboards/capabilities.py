@@ -56,61 +56,78 @@ def check_identity(board: ConfigSpaceScoreboard, event: ConfigAccess) -> None:
 
 
 def check_capabilities(board: ConfigSpaceScoreboard, event: ConfigAccess) -> None:
-    """A capability list that was read to its end."""
-    pci = board.observer.pci
-    found: set[int] = set()
-    for capability in pci.capabilities:
-        board.count("capability")
+    """A capability list that was followed to its end: what was read of it by now, each thing once."""
+    judge = _Judge(board, event)
+    types: set[int] = set()
+    all_types = True
+    for capability in board.observer.pci.capabilities:
         if capability.cap_id == PciCapId.VENDOR:
-            found.add(capability.data[3])
-            _virtio(board, event, capability)
-        elif capability.cap_id == PciCapId.MSIX and len(capability.data) == 12:
-            _msix(board, event)
+            types.add(capability.data[3])
+            all_types &= capability.knows(3)
+            _virtio(judge, capability)
+        elif capability.cap_id == PciCapId.MSIX:
+            judge.capability = capability
+            vectors = len(board.observer.pci.vectors)
+            judge(2, 2, "vectors of the MSI-X table", "PCI-MSIX-D01", 2 <= vectors <= 0x800, "2 to 2048", f"{vectors}")
     for cfg_type, (_, _, _, _, clause) in STRUCTURES.items():
-        if cfg_type not in found:
-            board.fail(
-                event.t_ps, event.seq, f"capability list without {cfg_type.name}", clause, "at least one", "none"
-            )
+        if all_types and cfg_type not in types:
+            judge.once(f"capability list without {cfg_type.name}", clause, False, "at least one", "none")
 
 
-def _virtio(board: ConfigSpaceScoreboard, event: ConfigAccess, capability: Capability) -> None:
-    data = capability.data
-    _, _, cap_length, raw_type, bar, _, offset, length = _CAP.unpack_from(data)
+class _Judge:
+    """Judges fields of `capability` that the driver has read. A verdict is given once, and again for another value."""
+
+    def __init__(self, board: ConfigSpaceScoreboard, event: ConfigAccess) -> None:
+        self._board = board
+        self._event = event
+        self.capability = Capability(0, 0, b"", b"")
+
+    def __call__(self, first: int, size: int, what: str, clause: str, good: bool, expected: str, seen: str) -> None:
+        if self.capability.knows(first, size):
+            self.once(what, clause, good, expected, seen)
+
+    def offers(self, feature: Feature) -> bool:
+        """Whether the endpoint was seen to offer a feature."""
+        return bool(self._board.observer.virtio.offered >> feature & 1)
+
+    def once(self, what: str, clause: str, good: bool, expected: str, seen: str) -> None:
+        key = (self.capability.offset, what, seen)
+        if key in self._board.judged:
+            return
+        self._board.judged.add(key)
+        self._board.count("capability")
+        if not good:
+            self._board.fail(self._event.t_ps, self._event.seq, what, clause, expected, seen)
+
+
+def _virtio(judge: _Judge, capability: Capability) -> None:
+    judge.capability = capability
+    if not capability.knows(3):
+        return
+    _, _, cap_length, raw_type, bar, _, offset, length = _CAP.unpack_from(capability.data)
     if raw_type not in STRUCTURES:
-        if raw_type == CfgType.VENDOR_CFG and cap_length % 4:
-            board.fail(
-                event.t_ps, event.seq, "cap_len of vendor data", "PCI-VNDR-D04", "a multiple of 4", f"{cap_length}"
-            )
+        if raw_type == CfgType.VENDOR_CFG:
+            good = cap_length % 4 == 0
+            judge(2, 1, "cap_len of vendor data", "PCI-VNDR-D04", good, "a multiple of 4", f"{cap_length}")
         return
     cfg_type = CfgType(raw_type)
     name = f"{cfg_type.name} capability at {capability.offset:#x}"
     least = MIN_CAP_LENGTH.get(cfg_type, 16)
-    if cap_length < least:
-        board.fail(event.t_ps, event.seq, f"cap_len of the {name}", "PCI-CAP-D01", f"at least {least}", f"{cap_length}")
+    judge(
+        2, 1, f"cap_len of the {name}", "PCI-CAP-D01", cap_length >= least, f"at least {least}", f"{cap_length}"
+    )  # fmt: skip
     if cfg_type == CfgType.PCI_CFG:
         return
     align, align_clause, size, size_clause, _ = STRUCTURES[cfg_type]
-    virtio = board.observer.virtio
-    if cfg_type == CfgType.NOTIFY_CFG and virtio.offered >> Feature.NOTIFICATION_DATA & 1:
+    if cfg_type == CfgType.NOTIFY_CFG and judge.offers(Feature.NOTIFICATION_DATA):
         align, align_clause, size, size_clause = 4, "PCI-NOTIFY-D08", 4, "PCI-NOTIFY-D09"
-    if offset % align:
-        board.fail(
-            event.t_ps, event.seq, f"offset of the {name}", align_clause, f"{align}-byte aligned", f"{offset:#x}"
-        )
-    if length < size:
-        board.fail(event.t_ps, event.seq, f"length of the {name}", size_clause, f"at least {size}", f"{length}")
-    if bar > 5:
-        board.fail(event.t_ps, event.seq, f"bar of the {name}", "PCI-CAP-D01", "0 to 5", f"{bar}")
-    if cfg_type == CfgType.NOTIFY_CFG and len(data) >= 20:
-        multiplier = int.from_bytes(data[16:20], "little")
-        if multiplier and (multiplier & (multiplier - 1) or multiplier == 1):
-            board.fail(
-                event.t_ps, event.seq, "notify_off_multiplier", "PCI-NOTIFY-D03", "0 or an even power of two",
-                f"{multiplier}",
-            )  # fmt: skip
-
-
-def _msix(board: ConfigSpaceScoreboard, event: ConfigAccess) -> None:
-    vectors = len(board.observer.pci.vectors)
-    if not 2 <= vectors <= 0x800:
-        board.fail(event.t_ps, event.seq, "vectors of the MSI-X table", "PCI-MSIX-D01", "2 to 2048", f"{vectors}")
+    aligned = offset % align == 0
+    judge(8, 4, f"offset of the {name}", align_clause, aligned, f"{align}-byte aligned", f"{offset:#x}")
+    judge(12, 4, f"length of the {name}", size_clause, length >= size, f"at least {size}", f"{length}")
+    judge(4, 1, f"bar of the {name}", "PCI-CAP-D01", bar <= 5, "0 to 5", f"{bar}")
+    if cfg_type == CfgType.NOTIFY_CFG:
+        multiplier = int.from_bytes(capability.data[16:20], "little")
+        good = not multiplier or (multiplier & (multiplier - 1) == 0 and multiplier != 1)
+        judge(
+            16, 4, "notify_off_multiplier", "PCI-NOTIFY-D03", good, "0 or an even power of two", f"{multiplier}"
+        )  # fmt: skip

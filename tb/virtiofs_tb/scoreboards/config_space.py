@@ -70,7 +70,8 @@ class ConfigSpaceScoreboard(Scoreboard):
         self._config.window_read = self._window_read
         self._pending: dict[int, int] = {}  # expected value of a configuration read, by the seq of its request
         self._expected: dict[int, bytes] = {}  # the same of a register read
-        self._walked: list[tuple[int, int, bytes]] = []
+        self._walked: list[tuple[int, int, bytes, bytes]] = []
+        self.judged: set[tuple[int, str, str]] = set()  # what was said of capabilities
         self._error_cause = False
         self._ring_cause = False
         self._isr_config_causes = 1
@@ -182,7 +183,7 @@ class ConfigSpaceScoreboard(Scoreboard):
             self._compare_config(event, expected)
         pci = self.observer.pci
         if pci.walk_end:
-            walked = [(cap.cap_id, cap.offset, cap.data) for cap in pci.capabilities]
+            walked = [(cap.cap_id, cap.offset, cap.data, cap.known) for cap in pci.capabilities]
             if walked != self._walked:
                 self._walked = walked
                 check_capabilities(self, event)
@@ -252,7 +253,7 @@ class ConfigSpaceScoreboard(Scoreboard):
                 and event.offset < structure.offset + structure.length
                 for structure in self.observer.pci.structures
             )
-            or not self.observer.pci.walk_end
+            or not self.observer.pci.complete
         )
 
     def on_register_read(self, event: RegisterRead) -> None:

@@ -23,6 +23,10 @@ from virtiofs_model.layouts.virtio import VIRTIO_MSI_NO_VECTOR, CfgType, DeviceS
 _CAP = Struct("<BBBBBB2xII")
 _U32 = Struct("<I")
 
+NOTIFY_CAP_LENGTH = 20
+LENGTHS = {int(PciCapId.VENDOR): 16, int(PciCapId.MSIX): 12}
+"""Bytes of a capability that say something of the BARs."""
+
 DRIVER_OK = int(DeviceStatus.DRIVER_OK)
 
 COMMAND = 0x04
@@ -39,11 +43,16 @@ REGION_NAMES = {
 
 @dataclass(slots=True)
 class Capability:
-    """One capability of the list: id, where it stands, its bytes."""
+    """One capability of the list: id, where it stands, its bytes. known: 1 for each byte that was read, else 0."""
 
     cap_id: int
     offset: int
     data: bytes
+    known: bytes
+
+    def knows(self, first: int, size: int = 1) -> bool:
+        """Whether the driver has read all these bytes of it: no driver need read the whole capability."""
+        return self.known[first : first + size] == b"\1" * size
 
 
 @dataclass(slots=True)
@@ -199,59 +208,63 @@ class PciView:
         while at and at not in seen and self._known[at] and self._known[at + 1]:
             seen.add(at)
             cap_id = self.config[at]
-            if not self._complete(at, cap_id):
-                return
+            capability = self._capability(at, cap_id)
+            self.capabilities.append(capability)
             if cap_id == PciCapId.VENDOR:
-                self._virtio(at)
+                self._virtio(capability)
             elif cap_id == PciCapId.EXPRESS:
                 self.express = at
-                self.capabilities.append(Capability(cap_id, at, bytes(self.config[at : at + 60])))
             elif cap_id == PciCapId.MSIX:
-                self._msix(at)
-            else:
-                self.capabilities.append(Capability(cap_id, at, bytes(self.config[at : at + 4])))
+                self._msix(capability)
             at = self.config[at + 1] & 0xFC
         self.walk_end = at == 0
 
-    def knows(self, offset: int, size: int) -> bool:
-        """Whether all these bytes of configuration space were read."""
-        return self._known.find(0, offset, offset + size) < 0
+    @property
+    def complete(self) -> bool:
+        """Whether the driver knows all that the capabilities say of the BARs."""
+        return self.walk_end and all(
+            capability.knows(0, LENGTHS.get(capability.cap_id, 2)) for capability in self.capabilities
+        )
 
-    def _complete(self, at: int, cap_id: int) -> bool:
-        """Whether all of a capability that matters here was read."""
-        size = 16 if cap_id == PciCapId.VENDOR else 12 if cap_id == PciCapId.MSIX else 2
-        if cap_id == PciCapId.VENDOR and self.config[at + 3] == CfgType.NOTIFY_CFG:
-            size = 20
-        return self.knows(at, size)
+    def _capability(self, at: int, cap_id: int) -> Capability:
+        length = 60 if cap_id == PciCapId.EXPRESS else LENGTHS.get(cap_id, 4)
+        if cap_id == PciCapId.VENDOR:
+            length = max(self.config[at + 2], NOTIFY_CAP_LENGTH)
+        end = at + length
+        return Capability(cap_id, at, bytes(self.config[at:end]), bytes(self._known[at:end]))
 
-    def _virtio(self, at: int) -> None:
-        _, _, length, cfg_type, bar, _, offset, size = _CAP.unpack_from(self.config, at)
-        self.capabilities.append(Capability(PciCapId.VENDOR, at, bytes(self.config[at : at + max(length, 16)])))
+    def _virtio(self, capability: Capability) -> None:
+        _, _, _, cfg_type, bar, _, offset, size = _CAP.unpack_from(capability.data)
+        if not capability.knows(3):
+            return
         if cfg_type == CfgType.PCI_CFG:
-            self.pci_cfg = at
+            self.pci_cfg = capability.offset
             return
         name = REGION_NAMES.get(cfg_type)
-        if name is None or bar > 5:
+        if name is None or bar > 5 or not (capability.knows(4) and capability.knows(8, 8)):
             return
         multiplier = 0
         if cfg_type == CfgType.NOTIFY_CFG:
-            multiplier = _U32.unpack_from(self.config, at + 16)[0]
+            if not capability.knows(16, 4):
+                return
+            multiplier = _U32.unpack_from(capability.data, 16)[0]
         self.structures.append(Structure(name, bar, offset, size, multiplier))
 
-    def _msix(self, at: int) -> None:
-        self.msix = at
-        self.capabilities.append(Capability(PciCapId.MSIX, at, bytes(self.config[at : at + 12])))
-        control, table, pba = (
-            _U32.unpack_from(self.config, at)[0] >> 16,
-            *Struct("<II").unpack_from(self.config, at + 4),
-        )
+    def _msix(self, capability: Capability) -> None:
+        self.msix = capability.offset
+        if not capability.knows(2, 2):
+            return
+        head, table, pba = Struct("<III").unpack_from(capability.data)
+        control = head >> 16
         vectors = (control & 0x7FF) + 1
         self.may_msix = bool(control & MSIX_CONTROL_ENABLE)
         self.msix_masked = bool(control & MSIX_CONTROL_MASK)
         if len(self.vectors) != vectors:
             self.vectors = [Vector() for _ in range(vectors)]
-        self.structures.append(Structure("msix_table", table & 7, table & ~7, 16 * vectors))
-        self.structures.append(Structure("msix_pba", pba & 7, pba & ~7, 8 * (vectors + 63 >> 6)))
+        if capability.knows(4, 4):
+            self.structures.append(Structure("msix_table", table & 7, table & ~7, 16 * vectors))
+        if capability.knows(8, 4):
+            self.structures.append(Structure("msix_pba", pba & 7, pba & ~7, 8 * (vectors + 63 >> 6)))
 
     def structure_at(self, bar: int, offset: int) -> tuple[str, int, int]:
         """Name of the structure that holds a byte of a BAR, the offset in it, notify_off_multiplier."""
