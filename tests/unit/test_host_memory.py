@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import random
 
 import pytest
@@ -174,3 +175,31 @@ def test_watch(memory: HostMemory) -> None:
     watch.cancel()
     memory.write(address + 4094, b"z")
     assert calls == ["hit"] and not memory._watches
+
+
+def test_memory_of_another_process(memory: HostMemory) -> None:
+    fd = os.memfd_create("other")
+    os.ftruncate(fd, 0x6000)
+    memory.share(0x4000, 0x3000, fd, 0x2000)
+    os.close(fd)
+    other = mmap.mmap(memory.low.fd, 0x6000)
+    other[0x2010:0x2014] = b"seen"
+    assert memory.read(0x4010, 4) == b"seen"
+    memory.write(0x6FFC, b"edge")
+    assert other[0x4FFC:0x5000] == b"edge"
+    other.close()
+    assert not memory.mapped(LOW_BASE, 4) and not memory.mapped(0x7000, 1)
+    with pytest.raises(MemoryError):
+        memory.allocate(16)
+    assert memory.allocate(16, high=True) >= HIGH_BASE
+
+
+def test_memory_that_cannot_be_shared(memory: HostMemory) -> None:
+    fd = os.memfd_create("short")
+    os.ftruncate(fd, 0x1000)
+    with pytest.raises(ValueError, match="ends before"):
+        memory.share(0, 0x2000, fd, 0)
+    with pytest.raises(ValueError, match="overlaps"):
+        memory.share(HIGH_BASE, 0x1000, fd, 0)
+    os.close(fd)
+    assert memory.mapped(LOW_BASE, 4), "what was there stays"

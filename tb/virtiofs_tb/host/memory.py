@@ -32,16 +32,23 @@ class MemoryAccessError(Exception):
 
 
 class Region:
-    """A shared mapping. fd: file descriptor that another process or C code can map at the same offsets."""
+    """A shared mapping. fd: file descriptor that another process or C code can map at the same offsets.
 
-    def __init__(self, base: int, size: int) -> None:
+    shared: a file of another process, whose bytes from `offset` (of a page) on are to be the region's; it is
+    duplicated. Raises ValueError or OSError where they cannot be mapped.
+    """
+
+    def __init__(self, base: int, size: int, shared: int | None = None, offset: int = 0) -> None:
         self.base = base
         self.size = size
         self.end = base + size
-        self.fd = _anonymous_file(f"host-memory-{base:x}")
-        os.ftruncate(self.fd, size)  # sparse: a page exists once it is written
-        self.map = mmap.mmap(self.fd, size)
+        self.fd = _anonymous_file(f"host-memory-{base:x}") if shared is None else os.dup(shared)
         self._close_file = weakref.finalize(self, os.close, self.fd)
+        if shared is None:
+            os.ftruncate(self.fd, size)  # sparse: a page exists once it is written
+        elif os.fstat(self.fd).st_size < offset + size:
+            raise ValueError(f"the file ends before {offset} + {size} bytes")
+        self.map = mmap.mmap(self.fd, size, offset=offset)
 
     def close(self) -> None:
         self.map.close()
@@ -135,6 +142,18 @@ class HostMemory:
     def close(self) -> None:
         for region in self.regions:
             region.close()
+
+    def share(self, base: int, size: int, fd: int, offset: int) -> None:
+        """Memory of another process takes the place of the low region, and nothing can be allocated there.
+
+        The other process stores as it likes: its stores are not in the journal and wake no watch. Raises like Region,
+        and ValueError where the range reaches into the high region.
+        """
+        if base + size > self.high.base:
+            raise ValueError(f"0x{base:x}..0x{base + size:x} overlaps what lies from 0x{self.high.base:x} on")
+        old, self.low = self.low, Region(base, size, fd, offset)
+        old.close()
+        self._low_arena = Allocator(base, base)
 
     # ---- loads and stores ----
 
