@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from virtiofs_tb.host.log import Kind, ObservationLog
 from virtiofs_tb.host.loop import Loop, LoopEvent, LoopTask
 from virtiofs_tb.host.memory import HostMemory
+from virtiofs_tb.host.outside import Outside
 from virtiofs_tb.host.port import DpuPort, FaultPlan, HostCaps, Interrupt, Store
 from virtiofs_tb.host.root_port import Link, RootPort, Violation
 from virtiofs_tb.host.timing import LogUniform, Timing
@@ -29,7 +30,8 @@ class OutOfTime(SimulationFailure):
 class HostBase:
     """HostPort over a `Link`. The target derives, gives the endpoint's packets to `root`, and lets `loop` advance.
 
-    loop, root, memory, log: the parts, for whoever needs more than a driver does.
+    loop, root, memory, log: the parts, for whoever needs more than a driver does. outside: a peer in wall-clock time to
+    which the target listens, None for none.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class HostBase:
         self.caps = caps
         self.dpu = dpu
         self.failure: Exception | None = None
+        self.outside: Outside | None = None
         self.memory = memory if memory is not None else HostMemory(lambda: loop.now_ps)
         self.root = RootPort(loop, link, self.memory, log, stream(seed, "host.root_port"), timing)
         self._store_random = stream(seed, "host.store").random

@@ -42,6 +42,7 @@ T = TypeVar("T")
 STEP_PS = 4_000  # one clock cycle of the RTL
 REGISTER_PS = 5 * STEP_PS  # an access of the DPU
 COMPLETION_TIMEOUT_PS = 262_144_000  # of the device's reads: 65536 cycles
+LISTEN_STEPS = 32  # between two looks at a peer outside
 
 
 class Deadlock(OutOfTime):
@@ -218,11 +219,16 @@ class ModelHost(HostBase):
         loop = self.loop
         if self.endpoint.step(self._rng):
             self.steps += 1
+            if self.outside is not None and not self.steps % LISTEN_STEPS:
+                self.outside.look()
             loop.advance(loop.now_ps + STEP_PS)
             return True
         due = loop.next_due()
         if due is None:
-            return False
+            if self.outside is None:
+                return False
+            self.outside.wait()  # virtual time stands still
+            due = loop.now_ps
         loop.advance(due)
         return True
 

@@ -34,6 +34,7 @@ from virtiofs_tb.host.log import (
     Record,
 )
 from virtiofs_tb.host.loop import Loop, LoopTask
+from virtiofs_tb.host.outside import Outside
 from virtiofs_tb.host.port import HostCaps
 from virtiofs_tb.host.rtl_dpu import RtlDpu
 from virtiofs_tb.host.storage import LoggedStorage
@@ -46,9 +47,15 @@ T = TypeVar("T")
 _TLP, _ENGINE_REQUEST, _DPU_OPERATION = int(Kind.TLP), int(Kind.ENGINE_REQUEST), int(Kind.DPU_OPERATION)
 _FROM_DEVICE = (int(Channel.RQ), int(Channel.CC))
 _NOTIFY = int(DpuChannel.NOTIFY)
+_INPUTS = (Port.CQ, Port.RC, Port.ENGINE_JOB, Port.ENGINE_REPLY, Port.ENGINE_NOTIFY, Port.ENGINE_CONTROL_ACK)
 
 COALESCE_CYCLES = 8
 """Records are gathered for so long: much less than the shortest latency of the host, so nothing is held up by it."""
+
+LISTEN_PS = 500_000
+"""How often, in simulated time, a peer outside is listened to while the endpoint works."""
+QUIET_PS = 4_000_000
+"""So long without a packet, and nothing owed: the endpoint has nothing to do. Silent work inside it is far shorter."""
 
 
 class BridgeLink:
@@ -140,6 +147,7 @@ class RtlHost(HostBase):
         self.engine = RtlEngine(self.bridge, log, loop)
         self.wakes = 0
         self.python_s = 0.0
+        self._heard_ps = 0  # of the endpoint
         self._beside = False  # tasks of cocotb have a part in what runs: cocotb is woken each time
         wake = dut.wake
         if not isinstance(wake, LogicObject):
@@ -192,13 +200,30 @@ class RtlHost(HostBase):
         if (failure := bridge.failure()) is not None:
             raise SimulationFailure(failure)
         self._advance()
+        if self.outside is not None:
+            self._listen(self.outside, task)
         if limit_ps is not None and loop.now_ps >= limit_ps and not task.done():
             raise OutOfTime(f"the limit of {limit_ps} ps is reached; under way: {'; '.join(self.owed())}")
         self._sleep(limit_ps)
 
     def _sleep(self, limit_ps: int | None) -> None:
         due = self.loop.next_due()
-        self.bridge.wake_at(limit_ps if limit_ps is not None and (due is None or due > limit_ps) else due)
+        limits = [limit_ps, self.loop.now_ps + LISTEN_PS if self.outside is not None else None]
+        self.bridge.wake_at(min((t_ps for t_ps in (due, *limits) if t_ps is not None), default=None))
+
+    def _listen(self, outside: Outside, task: LoopTask[Any]) -> None:
+        """Take what a peer has said; while there is nothing to do for anybody, wait for it in wall-clock time."""
+        outside.look()
+        self._advance()
+        while self._quiet() and not task.done() and self.outside is not None:
+            outside.wait()
+            self._advance()
+
+    def _quiet(self) -> bool:
+        """Nothing is due, owed, or on its way into the endpoint, and it has been silent."""
+        if self.loop.next_due() is not None or self.root.owed() or self.loop.now_ps - self._heard_ps < QUIET_PS:
+            return False
+        return not any(self.bridge.waiting(port) for port in _INPUTS)
 
     def begin(self, coroutine: Coroutine[Any, Any, T]) -> LoopTask[T]:
         """Start a task of the loop from outside of it, from a task of cocotb; `run` must be under way."""
@@ -216,6 +241,7 @@ class RtlHost(HostBase):
         self.loop.now_ps, records, payload = self.bridge.drain(log.payload_end)
         if not records:
             return
+        self._heard_ps = self.loop.now_ps
         root, engine, dpu = self.root.receive, self.engine.receive, self._dpu.receive
         for record in log.append_raw(records, payload):
             kind = record.kind
