@@ -11,6 +11,7 @@ pkg/dma_pkg.sv
 pkg/fuse_pkg.sv
 pkg/pipeline_pkg.sv
 ramfs/ramfs_pkg.sv
+ramfs/page_pkg.sv
 ramfs/ramfs_reply_pkg.sv
 fs/dpu_pkg.sv
 fs/axil_registers.sv
@@ -65,6 +66,16 @@ pcie/used_ring.sv
 pcie/word_fifo.sv
 pcie/write_lane.sv
 pcie/write_lanes.sv
+ramfs/page_allocator.sv
+ramfs/page_eraser.sv
+ramfs/page_list.sv
+ramfs/page_range.sv
+ramfs/page_table.sv
+ramfs/page_unit.sv
+ramfs/page_walk.sv
+ramfs/ramfs_absent.sv
+ramfs/storage_ram.sv
+ramfs/storage_windows.sv
 virtio/chain_cursor.sv
 virtio/chain_fetch_split.sv
 virtio/common_cfg.sv
@@ -81,5 +92,4 @@ virtio/reset_control.sv
 virtio/ring_read_join.sv
 virtio/scheduler.sv
 virtio/sync_fifo.sv
-ramfs/ramfs_absent.sv
 virtio_fs_endpoint.sv
