@@ -20,11 +20,15 @@ class AnalysisError(Exception):
 
 @dataclass(slots=True)
 class RunLog:
-    """The records of a run up to the last whole one. notice: what is missing behind it ('' nothing)."""
+    """The records of a run up to the last whole one. notice: what is missing behind it ('' nothing).
+
+    modified: when the log was last written to, in seconds since 1970.
+    """
 
     directory: Path
     records: list[Record]
     notice: str
+    modified: int
 
     @property
     def end_ps(self) -> int:
@@ -61,14 +65,14 @@ def open_run(text: str) -> RunLog:
         )  # fmt: skip
     try:
         records = list(read_log(directory))
-        size = (directory / LOG_NAME).stat().st_size
+        status = (directory / LOG_NAME).stat()
     except FileNotFoundError:
         raise AnalysisError(f"{shown(directory)}: {PAYLOAD_NAME} is missing") from None
     except (LogError, OSError) as error:
         raise AnalysisError(str(error)) from None
     if not records:
         raise AnalysisError(f"{shown(directory / LOG_NAME)}: there is no whole record in it")
-    return RunLog(directory, records, _notice(directory, len(records), size))
+    return RunLog(directory, records, _notice(directory, len(records), status.st_size), int(status.st_mtime))
 
 
 def _notice(directory: Path, count: int, size: int) -> str:

@@ -98,7 +98,7 @@ class Story:
     def result(self) -> str:
         """How it went, in a word."""
         if self.state == OPEN:
-            return f"open after {self.stages[-1].name}"
+            return f"open after {self.stages[-1].name}" if self.stages else OPEN
         if self.state != DONE:
             return self.state
         if self.error is None:
