@@ -80,7 +80,7 @@ class OnRtl:
 
     def replay(self, candidate: Candidate) -> FailureReport | None:
         file = self._folder / f"{CANDIDATE}.py"
-        nothing = FailureReport("", 0, "")
+        nothing = FailureReport("candidate", 0, "it may fail")
         file.write_text(write_scenario(CANDIDATE, CANDIDATE, self._request.seed, candidate, nothing, ""))
         return self._run(replace(self._request, test=str(file), run_dir=self._folder / "run"))
 
