@@ -21,12 +21,19 @@ SCENARIOS = ROOT / "tests" / "sim" / "scenarios"
 SCENARIO_FILE = ".py"
 TESTPLAN = ROOT / "tests" / "sim" / "testplan.toml"
 
+RAMFS, FIRMWARE = "ramfs", "firmware"
+ENGINES = (RAMFS, FIRMWARE)
+"""Who answers FUSE: the file system in hardware, or firmware behind the endpoint."""
+
+DEFAULT_ENGINE = FIRMWARE
+
 
 @dataclass(frozen=True)
 class Entry:
     """One value of TEST=. steps: the scenarios in order; sequences: UVM sequences after them (RTL only).
 
     must_check: scoreboards that must have had work. options: numbers that the scenarios ask for by name (Bench.option).
+    engine: one of ENGINES.
     """
 
     name: str
@@ -35,6 +42,7 @@ class Entry:
     must_check: tuple[str, ...] = ()
     options: dict[str, int] = field(default_factory=dict)
     sequences: tuple[str, ...] = ()
+    engine: str = DEFAULT_ENGINE
 
     @property
     def needs(self) -> frozenset[str]:
@@ -69,7 +77,10 @@ def entries(plan: Path = TESTPLAN, folder: Path = SCENARIOS) -> list[Entry]:
             tuple(table.get("must_check", ())),
             table.get("options", {}),
             tuple(table.get("sequences", ())),
+            table.get("engine", DEFAULT_ENGINE),
         )
+        if entry.engine not in ENGINES:
+            raise PlanError(f"{plan.name} [{name}]: engine = {entry.engine!r}, it is one of {', '.join(ENGINES)}")
         composed.append(entry)
     return composed + [Entry(item.name, item.summary, (item,)) for item in scenarios.values()]
 

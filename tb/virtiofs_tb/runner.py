@@ -42,8 +42,9 @@ class UsageError(Exception):
 class RunRequest:
     """One simulation.
 
-    waves: None, 'fst' or 'vcd'. without: names of scoreboards that are switched off. options: numbers for the
-    scenarios, over those of the test plan. watchdog_s: wall-clock seconds. window_ps: waves only between these times.
+    waves: None, 'fst' or 'vcd'. without: names of scoreboards that are switched off. engine: who answers FUSE ("": what
+    the test says). options: numbers for the scenarios, over those of the test plan. watchdog_s: wall-clock seconds.
+    window_ps: waves only between these times.
     """
 
     test: str
@@ -52,6 +53,7 @@ class RunRequest:
     dut: Path = ENDPOINT_FILELIST
     profile: Path = DEFAULT_PROFILE
     without: tuple[str, ...] = ()
+    engine: str = ""
     options: Mapping[str, int] = field(default_factory=dict)
     watchdog_s: float = WATCHDOG_S
     window_ps: tuple[int, int] | None = None
@@ -69,6 +71,8 @@ class RunRequest:
             parts.append(f"DUT={shown(self.dut)}")
         if self.profile != DEFAULT_PROFILE:
             parts.append(f"PROFILE={shown(self.profile)}")
+        if self.engine:
+            parts.append(f"ENGINE={self.engine}")
         if self.without:
             parts.append(f"WITHOUT={','.join(self.without)}")
         if self.window_ps:
@@ -87,6 +91,7 @@ class RunRequest:
             "VIRTIOFS_DUT": shown(self.dut),
             "VIRTIOFS_RERUN": self.rerun,
             "VIRTIOFS_WITHOUT": ",".join(self.without),
+            "VIRTIOFS_ENGINE": self.engine,
             "VIRTIOFS_OPTIONS": json.dumps(dict(self.options)),
             "VIRTIOFS_WATCHDOG_S": str(self.watchdog_s),
             # Dictionaries of bytes and strings iterate the same way in every run of this seed.

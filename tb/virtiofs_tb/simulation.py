@@ -113,7 +113,7 @@ class SimulationTest(uvm_test):
         self.testbench = Testbench(
             self.host,
             self.host.engine,
-            replace(entry, options=options),
+            replace(entry, options=options, engine=environment["VIRTIOFS_ENGINE"] or entry.engine),
             self.summary.seed,
             endpoint,
             attach=False,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import resource
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,18 +17,19 @@ from virtiofs_model.engine import EnginePort
 from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.ramfs import RamfsServer
 from virtiofs_tb.agents.firmware import FirmwareAgent, FuseServer
-from virtiofs_tb.catalogue import Entry
+from virtiofs_tb.catalogue import FIRMWARE, Entry
 from virtiofs_tb.driver.bringup import Mount
 from virtiofs_tb.driver.errors import DriverError, DriverTimeout, shown
 from virtiofs_tb.host.base import HostBase, OutOfTime, SimulationFailure
 from virtiofs_tb.host.log import DpuChannel, Kind, Record
-from virtiofs_tb.host.port import NotifyResult
+from virtiofs_tb.host.port import NotifyResult, Straps
 from virtiofs_tb.host.requester import HostTimeout
 from virtiofs_tb.paths import ROOT, SESSIONS
 from virtiofs_tb.profile import Profile
 from virtiofs_tb.report import FailureReport, ResultClass, StepReport, Summary
 from virtiofs_tb.scenario import Bench, Scenario
 from virtiofs_tb.scoreboards import ALL, ScoreboardSet
+from virtiofs_tb.scoreboards.events import ChainUsed
 from virtiofs_tb.seeds import stream
 
 QUIET_PS = 20_000_000  # so long without a packet after the last step, and nothing is under way any more
@@ -63,6 +65,18 @@ class Progress:
     last_packet_ps: int = 0
 
 
+class RequestCounter:
+    """Counts FUSE requests as they are used, by opcode, whoever answers them."""
+
+    def __init__(self) -> None:
+        self.by_opcode: Counter[int] = Counter()
+
+    def on_chain_used(self, event: ChainUsed) -> None:
+        store = event.chain.read_store
+        if not event.chain.queue.notification and store.covers(4, 8):
+            self.by_opcode[int.from_bytes(store.data[4:8], "little")] += 1
+
+
 class Testbench:
     """One test on one endpoint.
 
@@ -91,6 +105,8 @@ class Testbench:
         self.firmware = FirmwareAgent(engine, server or RamfsServer(), host.loop, stream(seed, "firmware"))
         self.scoreboards = ScoreboardSet(profile, {board.name for board in ALL} - set(without))
         self.scoreboards.require(*entry.must_check)
+        self.counter = RequestCounter()
+        self.scoreboards.observer.bind([self.counter])
         self.steps: list[StepReport] = []
         self.speeds: list[StepSpeed] = []
         self.progress = Progress()
@@ -111,9 +127,15 @@ class Testbench:
 
     async def run(self) -> None:
         """All steps in order, then the drain. Raises CheckFailed as soon as a check has failed."""
+        await self._choose_engine()
         for scenario in self.entry.steps:
             await self._run_step(scenario)
         await self.drain()
+
+    async def _choose_engine(self) -> None:
+        """An endpoint without our DPU port answers as it was built."""
+        if self.host.dpu is not None:
+            await self.host.dpu.strap(Straps(firmware=self.entry.engine == FIRMWARE))
 
     async def _run_step(self, scenario: Scenario) -> None:
         host = self.host
@@ -197,7 +219,7 @@ class Testbench:
 
     @property
     def requests(self) -> int:
-        return sum(self.firmware.requests_by_opcode.values())
+        return self.counter.by_opcode.total()
 
     def owed(self) -> list[str]:
         """What is under way, for a person in front of a run that does not end."""
@@ -210,7 +232,7 @@ class Testbench:
         summary.steps = self.steps
         summary.tlps = self.progress.tlps
         summary.requests = self.requests
-        opcodes = sorted(self.firmware.requests_by_opcode.items())
+        opcodes = sorted(self.counter.by_opcode.items())
         summary.requests_by_opcode = {opcode_name(opcode): count for opcode, count in opcodes}
         delivered = sum(count for name, count in self.bench.counts.items() if name.startswith("notification "))
         summary.notifications = {**self.progress.notify, "delivered": delivered}

@@ -99,8 +99,8 @@ class Straps:
     max_queue_size: int | None = None
     notify_buf_size: int | None = None
     notify_policy: int | None = None
-    firmware: bool | None = None  # who answers FUSE: firmware, or the file system in hardware
     tag: bytes | None = None
+    firmware: bool | None = None  # who answers FUSE: firmware, or the file system in hardware
 
 
 class DpuPort(Protocol):
