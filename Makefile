@@ -9,6 +9,7 @@ export VIRTIOFS_JOBS    := $(value JOBS)
 export VIRTIOFS_DUT     := $(value DUT)
 export VIRTIOFS_PROFILE := $(value PROFILE)
 export VIRTIOFS_WITHOUT := $(value WITHOUT)
+export VIRTIOFS_ENGINE  := $(value ENGINE)
 export VIRTIOFS_FROM    := $(value FROM)
 export VIRTIOFS_TO      := $(value TO)
 export VIRTIOFS_GROUPS  := $(value GROUPS)
@@ -19,7 +20,7 @@ setup = @$(PYTHON) tools/bootstrap.py $(1) && .venv/bin/virtiofs-tb $(2)
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
-	@echo "  variables: TEST=name SEED=n WAVES=1 JOBS=n DUT=file.f PROFILE=file.toml WITHOUT=scoreboard FROM=time TO=time GROUPS=names PYTHON=python3.x"
+	@echo "  variables: TEST=name SEED=n WAVES=1 JOBS=n DUT=file.f PROFILE=file.toml ENGINE=ramfs|firmware WITHOUT=scoreboard FROM=time TO=time GROUPS=names PYTHON=python3.x"
 
 sim: ## run a simulation (TEST=main) and print its summary
 	$(call setup,sim,sim)

@@ -52,6 +52,13 @@ def parse_scoreboards(text: str) -> tuple[str, ...]:
     return names
 
 
+def parse_engine(text: str) -> str:
+    """ENGINE=ramfs or firmware; "" leaves it to the test. UsageError for anything else."""
+    if text and text not in catalogue.ENGINES:
+        raise runner.UsageError(f"ENGINE={text}: no such engine; it is {' or '.join(catalogue.ENGINES)}")
+    return text
+
+
 def parse_number(what: str, text: str, least: int, most: int) -> int:
     try:
         value = int(text, 0)

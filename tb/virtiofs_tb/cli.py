@@ -26,7 +26,14 @@ from virtiofs_tb import profile as profiles
 from virtiofs_tb.analysis.card import card_of
 from virtiofs_tb.analysis.commands import rings, show
 from virtiofs_tb.analysis.source import AnalysisError
-from virtiofs_tb.arguments import check_sessions, existing_file, parse_number, parse_scoreboards, parse_tests
+from virtiofs_tb.arguments import (
+    check_sessions,
+    existing_file,
+    parse_engine,
+    parse_number,
+    parse_scoreboards,
+    parse_tests,
+)
 from virtiofs_tb.model_run import model
 from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT, RUNS
 from virtiofs_tb.report import SUMMARY, ResultClass, Summary, print_summary
@@ -50,8 +57,11 @@ def cli() -> None:
 @click.option("--jobs", envvar="VIRTIOFS_JOBS", default="", help="simulations side by side [cores]")
 @click.option("--dut", envvar="VIRTIOFS_DUT", default="", help="file list with another virtio_fs_dut")
 @click.option("--profile", envvar="VIRTIOFS_PROFILE", default="", help="profile of that endpoint (TOML)")
+@click.option(
+    "--engine", envvar="VIRTIOFS_ENGINE", default="", help="who answers FUSE: ramfs or firmware [the test says]"
+)
 @click.option("--without", envvar="VIRTIOFS_WITHOUT", default="", help="scoreboards to switch off, by name")
-def sim(tests: str, seed: str, waves: str, jobs: str, dut: str, profile: str, without: str) -> None:
+def sim(tests: str, seed: str, waves: str, jobs: str, dut: str, profile: str, engine: str, without: str) -> None:
     """Build the simulation if needed, run it, print its summary."""
     names = parse_tests(tests)
     run_seed = parse_number("SEED", seed, 0, (1 << 64) - 1) if seed else runner.random_seed()
@@ -64,8 +74,8 @@ def sim(tests: str, seed: str, waves: str, jobs: str, dut: str, profile: str, wi
         raise runner.UsageError(str(error)) from error
     wave_format = runner.wave_format(console.print) if waves.lower() not in FALSE_WORDS else None
 
-    off = parse_scoreboards(without)
-    requests = [runner.RunRequest(name, run_seed, wave_format, dut_path, profile_path, off) for name in names]
+    off, answers = parse_scoreboards(without), parse_engine(engine)
+    requests = [runner.RunRequest(name, run_seed, wave_format, dut_path, profile_path, off, answers) for name in names]
     check_sessions()
     verilator = build.find_verilator()
     if verilator.notice:
@@ -88,8 +98,13 @@ def sim(tests: str, seed: str, waves: str, jobs: str, dut: str, profile: str, wi
 @click.option("--groups", envvar="VIRTIOFS_GROUPS", default="", help="groups of signals to show, by name [all]")
 @click.option("--dut", envvar="VIRTIOFS_DUT", default="", help="file list with another virtio_fs_dut")
 @click.option("--profile", envvar="VIRTIOFS_PROFILE", default="", help="profile of that endpoint (TOML)")
+@click.option(
+    "--engine", envvar="VIRTIOFS_ENGINE", default="", help="who answers FUSE: ramfs or firmware [the test says]"
+)
 @click.option("--without", envvar="VIRTIOFS_WITHOUT", default="", help="scoreboards to switch off, by name")
-def waves(test: str, seed: str, begin: str, end: str, groups: str, dut: str, profile: str, without: str) -> None:
+def waves(
+    test: str, seed: str, begin: str, end: str, groups: str, dut: str, profile: str, engine: str, without: str
+) -> None:
     """Run a test again with waves, and write files for GTKWave and Surfer beside them."""
     names = parse_tests(test)
     if len(names) != 1:
@@ -99,8 +114,8 @@ def waves(test: str, seed: str, begin: str, end: str, groups: str, dut: str, pro
     window = rerun.parse_window(begin, end)
     shown_groups = choose(groups, rerun.is_ours(dut_path))
     number = parse_number("SEED", seed, 0, (1 << 64) - 1)
-    off = parse_scoreboards(without)
-    request = runner.RunRequest(names[0], number, None, dut_path, profile_path, off, window_ps=window)
+    off, answers = parse_scoreboards(without), parse_engine(engine)
+    request = runner.RunRequest(names[0], number, None, dut_path, profile_path, off, answers, window_ps=window)
     rerun.check_window(window, rerun.earlier_end(request) or rerun.FOREVER_PS)
     request = replace(request, waves=runner.wave_format(console.print))
     simulation = build_simulation(dut_path, request.waves, [request])
