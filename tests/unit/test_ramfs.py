@@ -10,93 +10,17 @@ from typing import Any
 
 import pytest
 
+from tests.unit.ramfs_client import ROOT, Client, fails
 from virtiofs_model.layouts import fuse
-from virtiofs_model.layouts.fuse_constants import FUSE_ROOT_ID, Fattr, Opcode
+from virtiofs_model.layouts.fuse_constants import Fattr, Opcode
 from virtiofs_model.layouts.fuse_operations import OPERATIONS, OUT_HEADER_SIZE, ReplyKind, directory_entries
 from virtiofs_model.ramfs import Limits, RamfsServer, Tree
-from virtiofs_model.ramfs.tree import PAGE
+from virtiofs_model.ramfs.inode import PAGE
 from virtiofs_tb.driver.fuse_client import Reply
 from virtiofs_tb.driver.session import Replay, SessionRecord, load_session
 
 SESSIONS = Path(__file__).parents[1] / "data" / "sessions"
-ROOT = FUSE_ROOT_ID
 FREE_IN_REPLY = {Opcode.STATFS, Opcode.GETATTR, Opcode.SETATTR}
-
-
-class Client:
-    """Hands requests straight to the server; what FuseClient does over queues."""
-
-    def __init__(self, server: RamfsServer) -> None:
-        self.server = server
-        self.unique = 1000
-
-    async def request(self, message: bytes, writable: int) -> Reply:
-        reply = self.server.handle(message, writable)
-        if reply is None:
-            return Reply(0, 0, 0, b"")
-        assert len(reply) <= writable
-        header = fuse.FuseOutHeader.from_buffer_copy(reply)
-        assert header.len == len(reply)
-        return Reply(header.len, header.error, header.unique, reply[OUT_HEADER_SIZE:])
-
-    def call(self, opcode: Opcode, nodeid: int = ROOT, body: bytes = b"", writable: int | None = None) -> bytes | None:
-        """One request; returns the reply's payload. Raises OSError with its errno."""
-        self.unique += 2
-        header = fuse.FuseInHeader(len=40 + len(body), opcode=opcode, unique=self.unique, nodeid=nodeid, uid=7, gid=8)
-        message = bytes(header) + body
-        if writable is None:
-            writable = OPERATIONS[opcode].reply_limit(message)
-        reply = self.server.handle(message, writable)
-        if reply is None:
-            return None
-        out = fuse.FuseOutHeader.from_buffer_copy(reply)
-        assert out.unique == self.unique
-        assert out.len == len(reply)
-        if out.error:
-            assert len(reply) == OUT_HEADER_SIZE
-            raise OSError(-out.error, "FUSE error")
-        return reply[OUT_HEADER_SIZE:]
-
-    def init(self, minor: int = 45) -> fuse.FuseInitOut:
-        body = bytes(fuse.FuseInitIn(major=7, minor=minor, max_readahead=131072, flags=0xFFFFFFFF))
-        return fuse.FuseInitOut.from_buffer_copy(self.call(Opcode.INIT, 0, body) or b"")
-
-    def create(self, name: bytes, parent: int = ROOT) -> tuple[int, int]:
-        """CREATE; returns nodeid and file handle."""
-        body = bytes(fuse.FuseCreateIn(flags=2, mode=stat.S_IFREG | 0o644)) + name + b"\0"
-        reply = self.call(Opcode.CREATE, parent, body)
-        assert reply is not None
-        return fuse.FuseEntryOut.from_buffer_copy(reply).nodeid, fuse.FuseOpenOut.from_buffer_copy(reply, 128).fh
-
-    def write(self, nodeid: int, fh: int, offset: int, data: bytes) -> None:
-        reply = self.call(Opcode.WRITE, nodeid, bytes(fuse.FuseWriteIn(fh=fh, offset=offset, size=len(data))) + data)
-        assert fuse.FuseWriteOut.from_buffer_copy(reply or b"").size == len(data)
-
-    def read(self, nodeid: int, fh: int, offset: int, size: int) -> bytes:
-        reply = self.call(Opcode.READ, nodeid, bytes(fuse.FuseReadIn(fh=fh, offset=offset, size=size)))
-        assert reply is not None
-        return reply
-
-    def attr(self, nodeid: int) -> fuse.FuseAttr:
-        reply = self.call(Opcode.GETATTR, nodeid, bytes(fuse.FuseGetattrIn()))
-        return fuse.FuseAttrOut.from_buffer_copy(reply or b"").attr
-
-    def mkdir(self, name: bytes, parent: int = ROOT) -> int:
-        reply = self.call(Opcode.MKDIR, parent, bytes(fuse.FuseMkdirIn(mode=0o755)) + name + b"\0")
-        return fuse.FuseEntryOut.from_buffer_copy(reply or b"").nodeid
-
-    def names(self, nodeid: int = ROOT, size: int = 4096, plus: bool = False) -> list[bytes]:
-        """The directory's listing, read in replies of `size` bytes."""
-        opened = self.call(Opcode.OPENDIR, nodeid, bytes(fuse.FuseOpenIn()))
-        fh = fuse.FuseOpenOut.from_buffer_copy(opened or b"").fh
-        cookie, found = 0, []
-        opcode = Opcode.READDIRPLUS if plus else Opcode.READDIR
-        while part := self.call(opcode, nodeid, bytes(fuse.FuseReadIn(fh=fh, offset=cookie, size=size))):
-            for entry in directory_entries(part, plus):
-                found.append(entry.name)
-                cookie = entry.cookie
-        self.call(Opcode.RELEASEDIR, nodeid, bytes(fuse.FuseReleaseIn(fh=fh)))
-        return found
 
 
 @pytest.fixture
@@ -104,10 +28,6 @@ def client() -> Client:
     client = Client(RamfsServer(Tree(Limits(inodes=64, pages=32))))
     client.init()
     return client
-
-
-def fails(number: int) -> Any:
-    return pytest.raises(OSError, match=rf"\[Errno {number}\]")
 
 
 def finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -154,8 +74,8 @@ def test_answers_a_recorded_session_as_the_recorded_server_did(session: str) -> 
     assert outcome.differences == []
     assert compared >= 15
     assert replay.granted is not None
-    assert replay.granted.flags == 0x406029
-    lookups = [inode.lookups for inode in server.tree.inodes.values() if inode is not server.tree.root]
+    assert replay.granted.flags == 0x446029
+    lookups = [inode.lookups for inode in server.tree.store.inodes.values() if inode is not server.tree.root]
     if session == "browse":  # this client forgot everything that it had looked up
         assert lookups == []
 
@@ -201,17 +121,23 @@ def test_an_unlinked_file_lives_until_it_is_closed_and_forgotten(client: Client)
     assert client.call(Opcode.FORGET, nodeid, bytes(fuse.FuseForgetIn(nlookup=1))) is None
     with fails(errno.ESTALE):
         client.attr(nodeid)
-    assert client.server.tree.used_pages == 0
+    assert client.server.tree.store.counters.free_pages == 32
 
 
 def test_a_reused_inode_has_another_nodeid(client: Client) -> None:
-    old, fh = client.create(b"f")
-    client.call(Opcode.UNLINK, body=b"f\0")
-    client.call(Opcode.RELEASE, old, bytes(fuse.FuseReleaseIn(fh=fh)))
-    client.call(Opcode.FORGET, old, bytes(fuse.FuseForgetIn(nlookup=1)))
-    new, _ = client.create(b"g")
-    assert new != old
-    assert new & 0xFFFFFFFF == old & 0xFFFFFFFF
+    """Free slots are a queue: the first one comes again when all others had their turn."""
+
+    def short_life() -> int:
+        nodeid, fh = client.create(b"f")
+        client.call(Opcode.UNLINK, body=b"f\0")
+        client.call(Opcode.RELEASE, nodeid, bytes(fuse.FuseReleaseIn(fh=fh)))
+        client.call(Opcode.FORGET, nodeid, bytes(fuse.FuseForgetIn(nlookup=1)))
+        return nodeid
+
+    assert [short_life() for _ in range(62)] == list(range(2, 64))
+    assert [short_life() for _ in range(2)] == [1 << 32 | 2, 1 << 32 | 3]
+    with fails(errno.ESTALE):
+        client.attr(2)
 
 
 def test_sparse_files_cost_what_is_written_and_holes_read_as_zeros(client: Client) -> None:
@@ -243,7 +169,7 @@ def test_a_write_without_space_changes_nothing(client: Client) -> None:
 
 
 def test_a_full_inode_table_is_enospc(client: Client) -> None:
-    for index in range(63):
+    for index in range(62):
         client.mkdir(b"d%d" % index)
     with fails(errno.ENOSPC):
         client.mkdir(b"one too many")

@@ -1,381 +1,312 @@
-"""Inodes, names and pages of the golden file system; no FUSE message is known here.
+"""Names of the golden file system: finding, making, removing, moving them. No FUSE message is known here.
 
-An operation either succeeds or raises FsError with a positive errno and leaves everything as it was.
+An operation raises FsError with a positive errno; what it did before that is undone by its caller (journal.py).
 """
 
 from __future__ import annotations
 
 import errno
 import stat
-from dataclasses import dataclass, field
 
-PAGE = 4096
-NAME_MAX = 255
-ROOT_SLOT = 1
+from virtiofs_model.ramfs import files
+from virtiofs_model.ramfs.inode import PAGE, ROOT_SLOT, Entry, FsError, Inode, Limits, Time, check_name
+from virtiofs_model.ramfs.store import Store
+
 RENAME_NOREPLACE = 1
 RENAME_EXCHANGE = 2
-
-
-class FsError(Exception):
-    """errno: positive, as <errno.h> has it."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(errno.errorcode.get(number, str(number)))
-        self.errno = number
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Capacity. pages: of PAGE bytes for all files together; file_size: bytes of the largest file."""
-
-    inodes: int = 1024
-    pages: int = 16384
-    file_size: int = 1 << 40
-
-
-@dataclass(order=True, frozen=True)
-class Time:
-    """Seconds and nanoseconds since the epoch, of the DPU's clock."""
-
-    seconds: int = 0
-    nanoseconds: int = 0
-
-
-@dataclass
-class DirectoryEntry:
-    """One name. sequence: grows with every name made in the directory; a directory cookie is a sequence."""
-
-    name: bytes
-    inode: Inode
-    sequence: int
-
-
-@dataclass
-class Inode:
-    """A file of any type. It dies when links, lookups and opens are all zero.
-
-    nodeid: generation in the upper 32 bits, slot in the lower; the root is slot 1 of generation 0, hence nodeid 1.
-    """
-
-    slot: int
-    generation: int
-    mode: int
-    uid: int = 0
-    gid: int = 0
-    rdev: int = 0
-    nlink: int = 0
-    size: int = 0
-    atime: Time = Time()
-    mtime: Time = Time()
-    ctime: Time = Time()
-    lookups: int = 0
-    opens: int = 0
-    pages: dict[int, bytearray] = field(default_factory=dict)
-    target: bytes = b""
-    entries: dict[bytes, DirectoryEntry] = field(default_factory=dict)
-    parent: Inode | None = None
-    next_sequence: int = 3  # 1 and 2 are the cookies behind "." and ".."
-
-    @property
-    def nodeid(self) -> int:
-        """64 bits: slot, and above it the generation, so that a reused slot has another id."""
-        return self.generation << 32 | self.slot
-
-    @property
-    def is_directory(self) -> bool:
-        """S_IFDIR."""
-        return stat.S_ISDIR(self.mode)
-
-    @property
-    def is_regular(self) -> bool:
-        """S_IFREG."""
-        return stat.S_ISREG(self.mode)
+DOTS = (b".", b"..")
 
 
 class Tree:
-    """The whole file system. now: the DPU's clock, moved only by set_time."""
+    """The whole file system: a store and the names in it."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self.now = Time()
-        self.inodes: dict[int, Inode] = {}
-        self.used_pages = 0
-        self._free_slots = list(range(self.limits.inodes, ROOT_SLOT, -1))
-        self._generations: dict[int, int] = {}
+        self.store = Store(self.limits)
+        self.journal = self.store.journal
         self.root = Inode(ROOT_SLOT, 0, stat.S_IFDIR | 0o755, nlink=2)
         self.root.parent = self.root
-        self.inodes[self.root.nodeid] = self.root
+        self.store.inodes[ROOT_SLOT] = self.root
+
+    @property
+    def now(self) -> Time:
+        """The DPU's clock."""
+        return self.store.now
+
+    def set_time(self, time: Time) -> None:
+        """Move the clock."""
+        self.journal.save(self.store.counters)
+        self.store.counters.now = time
 
     # ---- finding ----
 
     def get(self, nodeid: int) -> Inode:
-        """The inode of `nodeid`. ESTALE for an id of an earlier generation or one never given out."""
-        inode = self.inodes.get(nodeid)
-        if inode is None:
-            raise FsError(errno.ESTALE)
-        return inode
+        """The inode of `nodeid`: ESTALE."""
+        return self.store.get(nodeid)
 
     def directory(self, nodeid: int) -> Inode:
         """The same for an id that must be a directory's: else ENOTDIR."""
-        inode = self.get(nodeid)
+        inode = self.store.get(nodeid)
         if not inode.is_directory:
             raise FsError(errno.ENOTDIR)
         return inode
 
     def lookup(self, directory: Inode, name: bytes) -> Inode:
         """The child `name`; "." and ".." lead where they always do. ENOENT, ENAMETOOLONG, EINVAL."""
-        if name == b".":
-            return directory
-        if name == b"..":
-            assert directory.parent is not None
-            return directory.parent
+        if name not in DOTS:
+            return self._found(directory, name).inode
+        if directory.removed:
+            raise FsError(errno.ENOENT)
+        return directory if name == b"." else parent_of(directory)
+
+    def _found(self, directory: Inode, name: bytes) -> Entry:
         check_name(name)
         entry = directory.entries.get(name)
         if entry is None:
             raise FsError(errno.ENOENT)
-        return entry.inode
+        return entry
 
-    # ---- making and removing names ----
+    # ---- making ----
 
-    def create(
-        self, directory: Inode, name: bytes, mode: int, uid: int, gid: int, rdev: int = 0, target: bytes = b""
-    ) -> Inode:
-        """A new inode under a new name. EEXIST, ENOSPC (no inode left), ENOENT (directory removed)."""
+    def create(self, directory: Inode, name: bytes, mode: int, uid: int, gid: int, rdev: int = 0) -> Inode:
+        """A new inode under a new name. EEXIST, ENAMETOOLONG, EINVAL, ENOENT (directory removed), ENOSPC."""
         self._check_new(directory, name)
-        inode = self._allocate(mode, uid, gid, rdev)
-        inode.target = target
-        inode.size = len(target)
+        self.store.room_for_name(name)
+        inode = self._new_inode(directory, mode, uid, gid, rdev)
         if inode.is_directory:
             inode.parent = directory
             inode.nlink = 1  # its own "."; the name brings the second
+            self.journal.save(directory)
             directory.nlink += 1
         self._add_name(directory, name, inode)
         return inode
 
+    def symlink(self, directory: Inode, name: bytes, target: bytes, uid: int, gid: int) -> Inode:
+        """A symbolic link; its target takes a page."""
+        inode = self.create(directory, name, stat.S_IFLNK | 0o777, uid, gid)
+        self.store.reserve(inode, 0, 1)
+        inode.pages[0] = target.ljust(PAGE, b"\0")
+        inode.size = len(target)
+        return inode
+
+    def unnamed(self, directory: Inode, mode: int, uid: int, gid: int) -> Inode:
+        """A new inode without a name. ENOENT where the directory was removed, ENOSPC."""
+        if directory.removed:
+            raise FsError(errno.ENOENT)
+        return self._new_inode(directory, mode, uid, gid)
+
     def link(self, inode: Inode, directory: Inode, name: bytes) -> None:
-        """A further name for a file. EPERM for directories, ENOENT for a file already removed."""
+        """A further name for a file. EPERM for a directory; then as create."""
         if inode.is_directory:
             raise FsError(errno.EPERM)
-        if inode.nlink == 0:
-            raise FsError(errno.ENOENT)
         self._check_new(directory, name)
         self._add_name(directory, name, inode)
         inode.ctime = self.now
 
+    def _new_inode(self, directory: Inode, mode: int, uid: int, gid: int, rdev: int = 0) -> Inode:
+        if directory.mode & stat.S_ISGID:
+            gid = directory.gid
+            if stat.S_ISDIR(mode):
+                mode |= stat.S_ISGID
+        return self.store.new_inode(mode, uid, gid, rdev)
+
+    def check_target(self, directory: Inode, name: bytes) -> Entry | None:
+        """What stands where a name shall be made: ENAMETOOLONG, EINVAL, ENOENT (directory removed)."""
+        check_name(name)
+        if directory.removed:
+            raise FsError(errno.ENOENT)
+        return directory.entries.get(name)
+
+    def _check_new(self, directory: Inode, name: bytes) -> None:
+        if name in DOTS or self.check_target(directory, name) is not None:
+            raise FsError(errno.EEXIST)
+
+    # ---- removing ----
+
     def unlink(self, directory: Inode, name: bytes) -> None:
-        """Remove a name that is no directory's. ENOENT, EISDIR."""
-        inode = self._existing(directory, name)
-        if inode.is_directory:
+        """Remove a name that is no directory's. EBUSY for "." and "..", ENOENT, EISDIR."""
+        if name in DOTS:
+            raise FsError(errno.EBUSY)
+        if self._found(directory, name).inode.is_directory:
             raise FsError(errno.EISDIR)
         self._remove_name(directory, name)
 
     def rmdir(self, directory: Inode, name: bytes) -> None:
         """Remove an empty directory. ENOENT, ENOTDIR, ENOTEMPTY; EINVAL for "."."""
-        if name == b".":
-            raise FsError(errno.EINVAL)
-        if name == b"..":
-            raise FsError(errno.ENOTEMPTY)
-        inode = self._existing(directory, name)
+        if name in DOTS:
+            raise FsError(errno.EINVAL if name == b"." else errno.ENOTEMPTY)
+        inode = self._found(directory, name).inode
         if not inode.is_directory:
             raise FsError(errno.ENOTDIR)
         if inode.entries:
             raise FsError(errno.ENOTEMPTY)
         self._remove_name(directory, name)
 
+    # ---- moving ----
+
     def rename(self, old_dir: Inode, old: bytes, new_dir: Inode, new: bytes, flags: int = 0) -> None:
-        """rename(2) with the flags NOREPLACE and EXCHANGE of renameat2(2); others are EINVAL."""
-        if flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE) or flags == RENAME_NOREPLACE | RENAME_EXCHANGE:
+        """rename(2) with the flags NOREPLACE and EXCHANGE of renameat2(2), one at most; others are EINVAL."""
+        if flags not in (0, RENAME_NOREPLACE, RENAME_EXCHANGE):
             raise FsError(errno.EINVAL)
-        moving = self._existing(old_dir, old)
-        if new in (b".", b".."):
+        if old in DOTS:
             raise FsError(errno.EBUSY)
-        check_name(new)
-        if new_dir.nlink == 0:
-            raise FsError(errno.ENOENT)
-        entry = new_dir.entries.get(new)
-        if flags & RENAME_NOREPLACE and entry is not None:
+        moving = self._found(old_dir, old).inode
+        if new in DOTS:
+            raise FsError(errno.EBUSY)
+        entry = self.check_target(new_dir, new)
+        if flags == RENAME_NOREPLACE and entry is not None:
             raise FsError(errno.EEXIST)
-        if flags & RENAME_EXCHANGE and entry is None:
+        if flags == RENAME_EXCHANGE and entry is None:
             raise FsError(errno.ENOENT)
         if moving.is_directory and is_within(new_dir, moving):
             raise FsError(errno.EINVAL)
         if entry is None:
-            self._move(old_dir, old, new_dir, new, moving)
+            self.store.new_entry(new_dir, new, moving)
+            self._moved(old_dir, old, new_dir, moving)
             return
         replaced = entry.inode
-        if flags & RENAME_EXCHANGE:
-            if replaced.is_directory and is_within(old_dir, replaced):
-                raise FsError(errno.EINVAL)
-            self._exchange(old_dir, old, new_dir, new)
-            return
+        if flags == RENAME_EXCHANGE and replaced.is_directory and is_within(old_dir, replaced):
+            raise FsError(errno.EINVAL)
         if replaced is moving:
             return
-        if moving.is_directory and not replaced.is_directory:
-            raise FsError(errno.ENOTDIR)
-        if replaced.is_directory:
-            if not moving.is_directory:
-                raise FsError(errno.EISDIR)
-            if replaced.entries:
-                raise FsError(errno.ENOTEMPTY)
-        self._remove_name(new_dir, new)
-        self._move(old_dir, old, new_dir, new, moving)
-
-    # ---- data ----
-
-    def read(self, inode: Inode, offset: int, size: int) -> bytes:
-        """Up to `size` bytes; a hole reads as zeros, nothing beyond the end."""
-        size = max(0, min(size, inode.size - offset))
-        data = bytearray(size)
-        done = 0
-        while done < size:
-            index, start = divmod(offset + done, PAGE)
-            count = min(PAGE - start, size - done)
-            page = inode.pages.get(index)
-            if page is not None:
-                data[done : done + count] = page[start : start + count]
-            done += count
-        return bytes(data)
-
-    def write(self, inode: Inode, offset: int, data: bytes) -> None:
-        """All of `data` or nothing. EFBIG beyond the largest file, ENOSPC when the pages do not suffice."""
-        end = offset + len(data)
-        if end > self.limits.file_size:
-            raise FsError(errno.EFBIG)
-        if data:
-            wanted = range(offset // PAGE, (end - 1) // PAGE + 1)
-            missing = [index for index in wanted if index not in inode.pages]
-            if self.used_pages + len(missing) > self.limits.pages:
-                raise FsError(errno.ENOSPC)
-            for index in missing:
-                inode.pages[index] = bytearray(PAGE)
-            self.used_pages += len(missing)
-            done = 0
-            while done < len(data):
-                index, start = divmod(offset + done, PAGE)
-                count = min(PAGE - start, len(data) - done)
-                inode.pages[index][start : start + count] = data[done : done + count]
-                done += count
-            inode.size = max(inode.size, end)
-        inode.mtime = inode.ctime = self.now
-
-    def truncate(self, inode: Inode, size: int) -> None:
-        """Set the size; what is cut off never comes back. EFBIG, EISDIR, EINVAL (not a regular file)."""
-        if inode.is_directory:
-            raise FsError(errno.EISDIR)
-        if not inode.is_regular:
-            raise FsError(errno.EINVAL)
-        if size > self.limits.file_size:
-            raise FsError(errno.EFBIG)
-        if size < inode.size:
-            keep, rest = divmod(size, PAGE)
-            if rest and keep in inode.pages:
-                inode.pages[keep][rest:] = bytes(PAGE - rest)
-            gone = [index for index in inode.pages if index >= keep + (rest > 0)]
-            for index in gone:
-                del inode.pages[index]
-            self.used_pages -= len(gone)
-        inode.size = size
-        inode.mtime = inode.ctime = self.now
-
-    # ---- lives ----
-
-    def release(self, inode: Inode) -> None:
-        """Bury the inode if nothing holds it: no name, no lookup, no open file."""
-        if inode is self.root or inode.nlink or inode.lookups or inode.opens:
+        if flags == RENAME_EXCHANGE:
+            self._exchange(old_dir, old, new_dir, new)
             return
-        if self.inodes.pop(inode.nodeid, None) is not None:
-            self.used_pages -= len(inode.pages)
-            inode.pages.clear()
-            self._free_slots.append(inode.slot)
+        _check_replaced(moving, replaced)
+        self.journal.save(entry)
+        entry.inode = moving
+        self._moved(old_dir, old, new_dir, moving)
+        self._unlinked(new_dir, replaced)
 
-    def end_session(self) -> None:
-        """The client is gone: lookups and open files end, contents stay."""
-        for inode in list(self.inodes.values()):
-            inode.lookups = inode.opens = 0
-            self.release(inode)
-
-    # ---- inside ----
-
-    def _allocate(self, mode: int, uid: int, gid: int, rdev: int) -> Inode:
-        if not self._free_slots:
-            raise FsError(errno.ENOSPC)
-        slot = self._free_slots.pop()
-        generation = self._generations.get(slot, -1) + 1
-        self._generations[slot] = generation
-        inode = Inode(slot, generation, mode, uid, gid, rdev)
-        inode.atime = inode.mtime = inode.ctime = self.now
-        self.inodes[inode.nodeid] = inode
-        return inode
-
-    def _check_new(self, directory: Inode, name: bytes) -> None:
-        if name in (b".", b".."):
-            raise FsError(errno.EEXIST)
-        check_name(name)
-        if directory.nlink == 0:
-            raise FsError(errno.ENOENT)
-        if name in directory.entries:
-            raise FsError(errno.EEXIST)
-
-    def _existing(self, directory: Inode, name: bytes) -> Inode:
-        if name in (b".", b".."):
-            raise FsError(errno.EBUSY)
-        return self.lookup(directory, name)
-
-    def _touch(self, directory: Inode) -> None:
-        directory.mtime = directory.ctime = self.now
-
-    def _add_name(self, directory: Inode, name: bytes, inode: Inode) -> None:
-        directory.entries[name] = DirectoryEntry(name, inode, directory.next_sequence)
-        directory.next_sequence += 1
-        inode.nlink += 1
-        self._touch(directory)
-
-    def _remove_name(self, directory: Inode, name: bytes) -> None:
-        inode = directory.entries.pop(name).inode
-        inode.nlink -= 1
+    def _moved(self, old_dir: Inode, old: bytes, new_dir: Inode, inode: Inode) -> None:
+        """An inode has its new name: the old one goes."""
+        self.store.drop_entry(old_dir, old)
         if inode.is_directory:
-            inode.nlink -= 1
-            directory.nlink -= 1
-        inode.ctime = self.now
-        self._touch(directory)
-        self.release(inode)
-
-    def _move(self, old_dir: Inode, old: bytes, new_dir: Inode, new: bytes, inode: Inode) -> None:
-        del old_dir.entries[old]
-        new_dir.entries[new] = DirectoryEntry(new, inode, new_dir.next_sequence)
-        new_dir.next_sequence += 1
-        if inode.is_directory:
-            old_dir.nlink -= 1
-            new_dir.nlink += 1
-            inode.parent = new_dir
-        inode.ctime = self.now
-        self._touch(old_dir)
-        self._touch(new_dir)
+            self._adopt(inode, old_dir, new_dir)
+        self._touch(inode)
+        self._changed(old_dir)
+        self._changed(new_dir)
 
     def _exchange(self, old_dir: Inode, old: bytes, new_dir: Inode, new: bytes) -> None:
         first, second = old_dir.entries[old], new_dir.entries[new]
+        self.journal.save(first)
+        self.journal.save(second)
         first.inode, second.inode = second.inode, first.inode
         for directory, entry, other in ((old_dir, first, new_dir), (new_dir, second, old_dir)):
             if entry.inode.is_directory:
-                other.nlink -= 1
-                directory.nlink += 1
-                entry.inode.parent = directory
-            entry.inode.ctime = self.now
-            self._touch(directory)
+                self._adopt(entry.inode, other, directory)
+            self._touch(entry.inode)
+            self._changed(directory)
+
+    def _adopt(self, inode: Inode, old_dir: Inode, new_dir: Inode) -> None:
+        """A directory changes its parent."""
+        self.journal.save(old_dir)
+        old_dir.nlink -= 1
+        self.journal.save(new_dir)
+        new_dir.nlink += 1
+        self.journal.save(inode)
+        inode.parent = new_dir
+
+    # ---- inside ----
+
+    def _touch(self, inode: Inode) -> None:
+        self.journal.save(inode)
+        inode.ctime = self.now
+
+    def _changed(self, directory: Inode) -> None:
+        """A name of the directory was made, removed, renamed or exchanged."""
+        self.journal.save(directory)
+        directory.mtime = directory.ctime = self.now
+
+    def _add_name(self, directory: Inode, name: bytes, inode: Inode) -> None:
+        self.store.new_entry(directory, name, inode)
+        self.journal.save(inode)
+        inode.nlink += 1
+        self._changed(directory)
+
+    def _remove_name(self, directory: Inode, name: bytes) -> None:
+        inode = directory.entries[name].inode
+        self.store.drop_entry(directory, name)
+        self._changed(directory)
+        self._unlinked(directory, inode)
+
+    def _unlinked(self, directory: Inode, inode: Inode) -> None:
+        """A name of `inode` in `directory` is gone; a directory's only one takes its "." and ".." along."""
+        self.journal.save(inode)
+        inode.nlink -= 1
+        inode.ctime = self.now
+        if inode.is_directory:
+            inode.nlink -= 1
+            self.journal.save(directory)
+            directory.nlink -= 1
+        self.store.release(inode)
+
+    # ---- lives ----
+
+    def forget(self, nodeid: int, count: int) -> None:
+        """Lookups shrink; an unknown id and the root are passed over."""
+        try:
+            inode = self.store.get(nodeid)
+        except FsError:
+            return
+        if inode is self.root:
+            return
+        self.journal.save(inode)
+        inode.lookups = max(0, inode.lookups - count)
+        self.store.release(inode)
+
+    def looked_up(self, inode: Inode) -> None:
+        """The client holds the inode once more."""
+        self.journal.save(inode)
+        inode.lookups += 1
+
+    def opened(self, inode: Inode) -> None:
+        """One open more."""
+        self.journal.save(inode)
+        inode.opens += 1
+
+    def closed(self, inode: Inode) -> None:
+        """One open less."""
+        self.journal.save(inode)
+        inode.opens -= 1
+        self.store.release(inode)
+
+    def end_session(self) -> None:
+        """The client is gone: lookups and opens end, in ascending order of slots; contents stay."""
+        for slot in sorted(self.store.inodes):
+            inode = self.store.inodes[slot]
+            if inode.lookups or inode.opens or inode.removed:
+                self.journal.save(inode)
+                inode.lookups = inode.opens = 0
+                self.store.release(inode)
+
+    def truncate(self, inode: Inode, size: int) -> None:
+        """Set a file's size (files.truncate)."""
+        files.truncate(self.store, inode, size)
 
 
-def check_name(name: bytes) -> None:
-    """EINVAL for a name that is empty or holds '/' or NUL; ENAMETOOLONG beyond 255 bytes."""
-    if len(name) > NAME_MAX:
-        raise FsError(errno.ENAMETOOLONG)
-    if not name or b"/" in name or b"\0" in name:
-        raise FsError(errno.EINVAL)
+def _check_replaced(moving: Inode, replaced: Inode) -> None:
+    """Whether an inode may take another one's name: ENOTDIR, EISDIR, ENOTEMPTY."""
+    if moving.is_directory and not replaced.is_directory:
+        raise FsError(errno.ENOTDIR)
+    if replaced.is_directory:
+        if not moving.is_directory:
+            raise FsError(errno.EISDIR)
+        if replaced.entries:
+            raise FsError(errno.ENOTEMPTY)
+
+
+def parent_of(directory: Inode) -> Inode:
+    """Where ".." leads."""
+    assert directory.parent is not None
+    return directory.parent
 
 
 def is_within(directory: Inode, ancestor: Inode) -> bool:
     """Whether `directory` is `ancestor` or lies below it."""
     while directory is not ancestor:
-        if directory.parent is None or directory.parent is directory:
+        parent = parent_of(directory)
+        if parent is directory:
             return False
-        directory = directory.parent
+        directory = parent
     return True

@@ -32,9 +32,10 @@ from virtiofs_model.layouts.fuse import FuseInHeader, FuseOutHeader
 from virtiofs_tb.host.loop import Loop, Timer
 from virtiofs_tb.seeds import log_uniform
 
-# Storage: each context has a slot for what the driver wrote and one for what it will read.
-SLOT_BYTES = 512 * 1024
-CONTEXTS = 64
+# Storage: each context has a slot for what the driver wrote and one for what it will read. Of either the first bytes
+# travel with the message, so the largest transfer has room.
+SLOT_BYTES = 1 << 20
+CONTEXTS = 32
 OUT_BASE = CONTEXTS * SLOT_BYTES
 UNALIGNED = 64  # replies start anywhere in the first bytes of their slot
 
@@ -185,8 +186,9 @@ class FirmwareAgent:
         longest = min(len(reply), self.timing.immediate_max)
         cut = len(reply) if len(reply) <= longest else self._rng.randint(16, longest)
         rest = reply[cut:]
-        address = OUT_BASE + request.ctx * SLOT_BYTES + (self._rng.randrange(UNALIGNED) if rest else 0)
+        address = OUT_BASE + request.ctx * SLOT_BYTES
         if rest:
+            address += min(self._rng.randrange(UNALIGNED), SLOT_BYTES - len(rest))
             self.port.storage_write(address, rest)
         message = EngineReply(
             ctx=request.ctx,

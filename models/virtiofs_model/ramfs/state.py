@@ -1,0 +1,154 @@
+"""What the rows of opcodes work on: the tree, the session, and the structures that replies are made of."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from virtiofs_model.layouts import fuse
+from virtiofs_model.layouts.fuse_constants import InitFlag, Opcode
+from virtiofs_model.ramfs.inode import PAGE, FsError, Inode, Time
+from virtiofs_model.ramfs.message import Request
+from virtiofs_model.ramfs.tree import Tree
+
+MAJOR = 7
+OLDEST_MINOR = 31
+NEWEST_MINOR = 45
+
+GRANTED = (
+    InitFlag.ASYNC_READ
+    | InitFlag.ATOMIC_O_TRUNC
+    | InitFlag.BIG_WRITES
+    | InitFlag.DO_READDIRPLUS
+    | InitFlag.READDIRPLUS_AUTO
+    | InitFlag.PARALLEL_DIROPS
+    | InitFlag.MAX_PAGES
+)
+
+SERVED = frozenset(
+    (
+        Opcode.LOOKUP, Opcode.FORGET, Opcode.GETATTR, Opcode.SETATTR, Opcode.READLINK, Opcode.SYMLINK, Opcode.MKNOD,
+        Opcode.MKDIR, Opcode.UNLINK, Opcode.RMDIR, Opcode.RENAME, Opcode.LINK, Opcode.OPEN, Opcode.READ, Opcode.WRITE,
+        Opcode.STATFS, Opcode.RELEASE, Opcode.FSYNC, Opcode.FLUSH, Opcode.INIT, Opcode.OPENDIR, Opcode.READDIR,
+        Opcode.RELEASEDIR, Opcode.FSYNCDIR, Opcode.ACCESS, Opcode.CREATE, Opcode.INTERRUPT, Opcode.DESTROY,
+        Opcode.NOTIFY_REPLY, Opcode.BATCH_FORGET, Opcode.FALLOCATE, Opcode.READDIRPLUS, Opcode.RENAME2, Opcode.TMPFILE,
+    )
+)  # fmt: skip
+"""The opcodes of the table in docs/file-system.md."""
+
+
+class NoRoom(Exception):
+    """The reply does not fit into what the client has room for: the request is not answered and has no effect."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What INIT grants and which opcodes are served. max_write: bytes of one READ or WRITE; valid_seconds: how long
+    the client may cache names and attributes; listing_bytes: of the records of one listing reply, at most."""
+
+    max_write: int = 1 << 20
+    max_pages: int = 256
+    max_background: int = 64
+    congestion_threshold: int = 48
+    granted: InitFlag = GRANTED
+    minor: int = NEWEST_MINOR
+    valid_seconds: int = 1
+    listing_bytes: int = PAGE - 16
+    served: frozenset[Opcode] = SERVED
+
+
+@dataclass
+class Session:
+    """minor: the protocol's version of the session; None before INIT and after DESTROY."""
+
+    minor: int | None = None
+
+
+class State:
+    """A file system and its session."""
+
+    def __init__(self, tree: Tree | None = None, config: Config | None = None) -> None:
+        self.tree = tree or Tree()
+        self.config = config or Config()
+        self.session = Session()
+
+    @property
+    def minor(self) -> int | None:
+        """Of the session; None where there is none."""
+        return self.session.minor
+
+    def set_time(self, seconds: int, nanoseconds: int) -> None:
+        """Move the clock; file times come from here."""
+        self.tree.set_time(Time(seconds, nanoseconds))
+
+    def begin_session(self, minor: int | None) -> None:
+        """End the session; None: and begin none."""
+        self.tree.end_session()
+        self.tree.journal.save(self.session)
+        self.session.minor = minor
+
+    # ---- what a request names ----
+
+    def node(self, request: Request) -> Inode:
+        """The inode of its nodeid: ESTALE."""
+        return self.tree.get(request.header.nodeid)
+
+    def parent(self, request: Request) -> Inode:
+        """The directory of its nodeid: ESTALE, ENOTDIR."""
+        return self.tree.directory(request.header.nodeid)
+
+    def opened(self, request: Request, fh: int) -> Inode:
+        """The open inode that nodeid and fh both name: ESTALE, EBADF."""
+        inode = self.node(request)
+        if fh != inode.nodeid or not inode.opens:
+            raise FsError(errno.EBADF)
+        return inode
+
+    # ---- what a reply is made of ----
+
+    def attributes(self, inode: Inode) -> fuse.FuseAttr:
+        """As they are now."""
+        return fuse.FuseAttr(
+            ino=inode.nodeid,
+            size=inode.size,
+            blocks=len(inode.pages) * (PAGE // 512),
+            atime=inode.atime.seconds,
+            mtime=inode.mtime.seconds,
+            ctime=inode.ctime.seconds,
+            atimensec=inode.atime.nanoseconds,
+            mtimensec=inode.mtime.nanoseconds,
+            ctimensec=inode.ctime.nanoseconds,
+            mode=inode.mode,
+            nlink=inode.nlink,
+            uid=inode.uid,
+            gid=inode.gid,
+            rdev=inode.rdev,
+            blksize=PAGE,
+        )
+
+    def attr_out(self, inode: Inode) -> bytes:
+        """fuse_attr_out."""
+        return bytes(fuse.FuseAttrOut(attr_valid=self.config.valid_seconds, attr=self.attributes(inode)))
+
+    def entry_out(self, inode: Inode) -> bytes:
+        """fuse_entry_out; the client holds one more lookup."""
+        self.tree.looked_up(inode)
+        return bytes(
+            fuse.FuseEntryOut(
+                nodeid=inode.nodeid,
+                generation=inode.generation,
+                entry_valid=self.config.valid_seconds,
+                attr_valid=self.config.valid_seconds,
+                attr=self.attributes(inode),
+            )
+        )
+
+    def open_out(self, inode: Inode) -> bytes:
+        """fuse_open_out; the client holds one more open."""
+        self.tree.opened(inode)
+        return bytes(fuse.FuseOpenOut(fh=inode.nodeid))
+
+
+Row = Callable[[State, Request], bytes | None]
+"""Serves an opcode: the reply's payload, or None where no reply is due. Raises FsError, NoRoom."""
