@@ -13,6 +13,7 @@ pkg/pipeline_pkg.sv
 ramfs/ramfs_pkg.sv
 ramfs/page_pkg.sv
 ramfs/ramfs_reply_pkg.sv
+ramfs/name_pkg.sv
 fs/dpu_pkg.sv
 fs/axil_registers.sv
 fs/bulk_gather.sv
@@ -66,6 +67,14 @@ pcie/used_ring.sv
 pcie/word_fifo.sv
 pcie/write_lane.sv
 pcie/write_lanes.sv
+ramfs/directory_lister.sv
+ramfs/listing_buffer.sv
+ramfs/name_cells.sv
+ramfs/name_chains.sv
+ramfs/name_lists.sv
+ramfs/name_parser.sv
+ramfs/name_table.sv
+ramfs/name_unit.sv
 ramfs/page_allocator.sv
 ramfs/page_eraser.sv
 ramfs/page_list.sv
@@ -74,6 +83,7 @@ ramfs/page_table.sv
 ramfs/page_unit.sv
 ramfs/page_walk.sv
 ramfs/ramfs_absent.sv
+ramfs/slot_queue.sv
 ramfs/storage_ram.sv
 ramfs/storage_windows.sv
 virtio/chain_cursor.sv
