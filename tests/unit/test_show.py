@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,11 @@ def test_the_trace_has_what_its_format_asks_for(run: Path, stories: list[Story],
     for (pid, _), spans in slices.items():
         if pid == STORIES_PID:
             assert_nested(spans)
+    stages = [event for event in events if event["ph"] == "X" and event["cat"] == "stage"]
+    for thread in {event["tid"] for event in stages}:
+        spans = sorted((ns(event["ts"]), ns(event["dur"])) for event in stages if event["tid"] == thread)
+        assert all(begin + length <= after for (begin, length), (after, _) in pairwise(spans))
+        assert all(length for _, length in spans)
     for event in events:
         if event["ph"] in ("s", "f"):
             spans = slices[event["pid"], event["tid"]]

@@ -16,8 +16,9 @@ STORIES_PID, PACKETS_PID = 1, 2
 LANES = 1 << 10
 """Stories of one queue that overlap are drawn on lanes of their own; thread id: queue * LANES + lane + 1."""
 
-PACKET_US = 0.001
-"""A packet is drawn this long: the log has the moment of its last beat only."""
+MOMENT_NS = 1
+"""What is one moment is drawn this long: viewers put a slice without length inside the one that follows it. Of a packet
+the log has the moment of its last beat only."""
 
 Event = dict[str, Any]
 
@@ -56,26 +57,39 @@ def trace_events(stories: Sequence[Story], records: Sequence[Record]) -> list[Ev
     flows = 0
     drawn: set[int] = set()
     for story in stories:
-        end = max([story.begin_ps, *(stage.end_ps for stage in story.stages if stage.name != REPOSTED)])
-        thread = lanes.take(story.queue, story.begin_ps, end)
+        spans, end = _spans(story)
+        begin = story.begin_ps // 1000
+        thread = lanes.take(story.queue, begin, end)
         events.append(_story(story, thread, end))
-        reached = story.begin_ps
-        for stage in story.stages:
-            if stage.name != REPOSTED:
-                begin, reached = reached, max(reached, stage.end_ps)
-                events.append(_slice(stage.name, "stage", STORIES_PID, thread, begin, reached, {"text": stage.text}))
-            else:
-                begin = end
+        for stage, span in zip(story.stages, spans, strict=True):
+            if span is not None:
+                events.append(_slice(stage.name, "stage", STORIES_PID, thread, *span, {"text": stage.text}))
             for seq in stage.packets:
                 record = by_seq[seq]
                 if seq not in drawn:
                     drawn.add(seq)
                     events.append(_packet(record))
                 flows += 1
-                events += _flow(flows, (STORIES_PID, thread, begin), record)
+                events += _flow(flows, (STORIES_PID, thread, span[0] if span is not None else end), record)
     events += [_name("thread_name", PACKETS_PID, channel + 1, channel.name.lower()) for channel in Channel]
     events += lanes.names()
     return events + _marks(records)
+
+
+def _spans(story: Story) -> tuple[list[tuple[int, int] | None], int]:
+    """Begin and end of each stage as drawn, one after the other, and the end of the last; in ns.
+
+    None for what comes when the story has ended and its lane may be another's.
+    """
+    spans: list[tuple[int, int] | None] = []
+    reached = story.begin_ps // 1000
+    for stage in story.stages:
+        if stage.name == REPOSTED:
+            spans.append(None)
+            continue
+        begin, reached = reached, max(reached + MOMENT_NS, stage.end_ps // 1000)
+        spans.append((begin, reached))
+    return spans, max(reached, story.begin_ps // 1000 + MOMENT_NS)
 
 
 class _Lanes:
@@ -100,9 +114,9 @@ class _Lanes:
         ]
 
 
-def _us(t_ps: int) -> float:
-    """Microseconds to the nanosecond, as fine as viewers go: finer times would not nest after their rounding."""
-    return t_ps // 1000 / 1000
+def _us(t_ns: int) -> float:
+    """Microseconds. Nanoseconds are as fine as viewers go: finer times would not nest after their rounding."""
+    return t_ns / 1000
 
 
 def _name(what: str, pid: int, tid: int, name: str) -> Event:
@@ -111,28 +125,27 @@ def _name(what: str, pid: int, tid: int, name: str) -> Event:
 
 def _slice(name: str, category: str, pid: int, tid: int, begin: int, end: int, args: Event) -> Event:
     return {
-        "ph": "X", "name": name, "cat": category, "pid": pid, "tid": tid, "ts": _us(begin),
-        "dur": (end // 1000 - begin // 1000) / 1000, "args": args,
+        "ph": "X", "name": name, "cat": category, "pid": pid, "tid": tid, "ts": _us(begin), "dur": _us(end - begin),
+        "args": args,
     }  # fmt: skip
 
 
 def _story(story: Story, thread: int, end: int) -> Event:
     args = {key: value for key, value in story.to_json().items() if key != "stages"}
     name = f"{story.op} {story.unique}" if story.unique else story.op
-    return _slice(name, story.kind, STORIES_PID, thread, story.begin_ps, end, {**args, "result": story.result})
+    return _slice(name, story.kind, STORIES_PID, thread, story.begin_ps // 1000, end, {**args, "result": story.result})
 
 
 def _packet(record: Record) -> Event:
     text = describe(record)
     args = {"seq": record.seq, "text": text}
-    event = _slice(text.split("  ")[1], "packet", PACKETS_PID, record.channel + 1, record.t_ps, record.t_ps, args)
-    event["dur"] = PACKET_US
-    return event
+    begin = record.t_ps // 1000
+    return _slice(text.split("  ")[1], "packet", PACKETS_PID, record.channel + 1, begin, begin + MOMENT_NS, args)
 
 
 def _flow(number: int, place: tuple[int, int, int], record: Record) -> list[Event]:
     """An arrow between a story and a packet, in the direction of time."""
-    ends = sorted([place, (PACKETS_PID, record.channel + 1, record.t_ps)], key=lambda end: end[2])
+    ends = sorted([place, (PACKETS_PID, record.channel + 1, record.t_ps // 1000)], key=lambda end: end[2])
     common = {"name": "packet", "cat": "packet", "id": number}
     (pid, tid, start), (to_pid, to_tid, finish) = ends
     return [
@@ -148,5 +161,5 @@ def _marks(records: Sequence[Record]) -> list[Event]:
         if record.kind in (Kind.NOTE, Kind.RESET):
             text = record.payload.decode(errors="replace") if record.kind == Kind.NOTE else "reset"
             mark = {"ph": "i", "s": "g", "name": text, "cat": "mark", "pid": STORIES_PID, "tid": 0}
-            marks.append({**mark, "ts": _us(record.t_ps)})
+            marks.append({**mark, "ts": _us(record.t_ps // 1000)})
     return marks
