@@ -13,8 +13,6 @@ from pathlib import Path
 
 from virtiofs_tb import build
 
-TEST_MODULE = "virtiofs_tb.simulation"
-
 
 def main(text: str) -> int:
     task = json.loads(text)
@@ -24,7 +22,7 @@ def main(text: str) -> int:
     with contextlib.redirect_stdout(sys.stderr):
         result = build.run(
             simulation,
-            TEST_MODULE,
+            task["module"],
             None,
             task["seed"],
             Path(task["run_dir"]),

@@ -64,6 +64,11 @@ class RunRequest:
         return self.run_dir or RUNS / f"{catalogue.stem(self.test)}-{self.seed}"
 
     @property
+    def module(self) -> str:
+        """The cocotb test module."""
+        return "virtiofs_tb.simulation"
+
+    @property
     def rerun(self) -> str:
         """The line that runs this again."""
         parts = ["make waves" if self.window_ps else "make sim", f"TEST={self.test}", f"SEED={self.seed}"]
@@ -138,6 +143,7 @@ def _write_card(directory: Path, summary: Summary) -> None:
 def _simulate(request: RunRequest, simulation: build.Build) -> str:
     """Run the simulator in a process group of its own; returns "" or what went wrong with it."""
     task = {
+        "module": request.module,
         "directory": str(simulation.directory),
         "waves": request.waves,
         "window_ps": request.window_ps,

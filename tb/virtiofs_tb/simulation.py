@@ -24,6 +24,7 @@ from cocotb.triggers import First
 from pyuvm import ConfigDB, uvm_test
 
 from virtiofs_tb import catalogue, profile
+from virtiofs_tb.agents.firmware import FuseServer
 from virtiofs_tb.env import VirtioFsEnv
 from virtiofs_tb.host.base import PACKET_CAPS, SimulationFailure
 from virtiofs_tb.host.bridge import Port
@@ -108,7 +109,7 @@ class SimulationTest(uvm_test):
         endpoint = profile.load(Path(environment["VIRTIOFS_PROFILE"]))
         caps = replace(PACKET_CAPS, dpu=endpoint.dpu.port)
         self.host = RtlHost(top, self.summary.seed, self.run_dir, caps=caps)
-        entry = catalogue.find(self.summary.test)
+        entry = self.entry()
         options = {**entry.options, **json.loads(environment["VIRTIOFS_OPTIONS"])}
         self.testbench = Testbench(
             self.host,
@@ -116,6 +117,7 @@ class SimulationTest(uvm_test):
             replace(entry, options=options, engine=environment["VIRTIOFS_ENGINE"] or entry.engine),
             self.summary.seed,
             endpoint,
+            self.server(),
             attach=False,
             without=[name for name in environment["VIRTIOFS_WITHOUT"].split(",") if name],
         )
@@ -126,6 +128,14 @@ class SimulationTest(uvm_test):
         self.env = VirtioFsEnv("env", self)
         self.meter = Meter(self._work)
         self.host.log.subscribe(lambda batch: self.meter.look())
+
+    def entry(self) -> catalogue.Entry:
+        """What is run; a derived test may say something else."""
+        return catalogue.find(self.summary.test)
+
+    def server(self) -> FuseServer | None:
+        """What the firmware answers with, None for the golden file system; called after `entry`."""
+        return None
 
     def _work(self) -> Work:
         testbench = self.testbench
