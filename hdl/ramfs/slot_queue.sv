@@ -1,8 +1,9 @@
-// Free slots 1 to COUNT - 1 of a table: first those never used, ascending, then in the order in which they were freed.
+// Free slots FIRST to COUNT - 1 of a table: first those never used, ascending, then in the order in which they were freed.
 // After one was taken, `slot` may count again only some cycles later (`slot_valid`), even where `free` is not 0.
 module slot_queue #(
     parameter int unsigned COUNT = 1024,
-    parameter int unsigned SLOT_W = 13
+    parameter int unsigned SLOT_W = 13,
+    parameter int unsigned FIRST = 1
 ) (
     input  logic              clk,
     input  logic              rst,
@@ -37,8 +38,8 @@ module slot_queue #(
 
     always_ff @(posedge clk) begin
         if (rst) begin
-            fresh_reg <= (SLOT_W + 1)'(1);
-            free <= (SLOT_W + 1)'(COUNT - 1);
+            fresh_reg <= (SLOT_W + 1)'(FIRST);
+            free <= (SLOT_W + 1)'(COUNT - FIRST);
         end else begin
             if (take && fresh) fresh_reg <= fresh_reg + (SLOT_W + 1)'(1);
             free <= free + (SLOT_W + 1)'(give) - (SLOT_W + 1)'(take);

@@ -1,0 +1,244 @@
+// The file system in hardware (docs/file-system.md): requests of the endpoint in, replies and mover jobs out. A request
+// goes through the phases of the sequencer; FORGET, BATCH_FORGET and INTERRUPT overtake on the express path.
+//
+// Not every output is of use.
+// verilator lint_off PINCONNECTEMPTY
+module ramfs_engine
+    import endpoint_pkg::*, ramfs_pkg::*, ramfs_core_pkg::*, ramfs_message_pkg::*, ramfs_row_pkg::*;
+#(
+    parameter int unsigned DATA_W = 256,
+    parameter int unsigned INODES = 1024,
+    parameter int unsigned PAGES = 1024,
+    parameter int unsigned ENTRIES = 2 * INODES,
+    parameter int unsigned CELLS = 4 * INODES
+) (
+    input  logic   clk,
+    input  logic   rst,
+    input  time_t  clock,
+    stream_if.snk  engine_request,
+    stream_if.src  engine_job,
+    stream_if.snk  engine_done,
+    stream_if.src  engine_reply,
+    stream_if.src  engine_notify,
+    stream_if.snk  engine_control,
+    stream_if.src  engine_control_ack,
+    storage_if.slv storage
+);
+    localparam int unsigned HEAD_W = $clog2(HEAD_BYTES * 8 / DATA_W);
+
+    // ---- requests ----
+
+    logic              main_valid, main_take, express_valid, express_take;
+    engine_request_t   request, express_request;
+    logic [HEAD_W-1:0] main_addr, load_addr, name_addr, express_addr;
+    logic [DATA_W-1:0] main_data, express_data;
+    logic              loading;
+    assign main_addr = loading ? load_addr : name_addr;
+
+    ramfs_intake #(.DATA_W(DATA_W)) ramfs_intake (
+        .clk, .rst, .engine_request, .main_valid, .main_take, .main(request), .main_addr, .main_data,
+        .express_valid, .express_take, .express(express_request), .express_addr, .express_data
+    );
+
+    // ---- resets and the session ----
+
+    epoch_t epoch;
+    logic   reset_pending, reset_finish, session_finish, session_done, session_begin, active;
+    logic   tables_ready, nodes_ready, names_ready, pages_ready;
+    logic   idle, reaping, sequencer_finish;
+    assign tables_ready = nodes_ready && names_ready && pages_ready;
+    assign session_finish = reset_finish || sequencer_finish;
+
+    ramfs_control ramfs_control (
+        .clk, .rst, .engine_control, .engine_control_ack, .epoch, .pending(reset_pending),
+        .idle(idle && tables_ready && !reaping), .finish(reset_finish), .finished(session_done)
+    );
+
+    logic [3:0]      node_valid_of, node_ready_of;
+    node_cmd_t [3:0] node_of;
+    logic            node_done, node_buried;
+    node_t           node_rsp;
+
+    ramfs_session #(.INODES(INODES)) ramfs_session (
+        .clk, .rst, .finish(session_finish), .done(session_done), .begin_new(session_begin), .active,
+        .node_valid(node_valid_of[0]), .node_ready(node_ready_of[0]), .node(node_of[0]), .node_done
+    );
+
+    // ---- the phases ----
+
+    in_header_t       header;
+    body_t            body;
+    row_t             row;
+    time_t            now;
+    logic             parse_valid, parse_ready, parsed, parse_done;
+    name_info_t [1:0] names;
+    logic [10:0]      names_end;
+    logic             swapped;
+    verdict_t         check_verdict, judge_verdict, verdict;
+    logic             find, find_done, act, act_done, reply, reply_done, list_valid, list_ready, listing_on;
+    logic             list_done, listed;
+    logic [12:0]      list_bytes;
+    list_cmd_t        list;
+    errno_e           find_error, act_error;
+    found_t           found;
+
+    ramfs_sequencer #(.DATA_W(DATA_W)) ramfs_sequencer (
+        .clk, .rst, .ready(tables_ready && !reaping), .pending(reset_pending), .epoch, .clock, .idle,
+        .valid(main_valid), .take(main_take), .request, .loading, .load_addr, .load_data(main_data),
+        .header, .body, .row, .now, .parse_valid, .parse_ready, .parsed, .parse_done, .check(check_verdict),
+        .find, .find_done, .find_error, .found, .judge(judge_verdict),
+        .finish(sequencer_finish), .finished(session_done), .begin_new(session_begin),
+        .act, .act_done, .act_error, .list_valid, .list_ready, .list, .listing(listing_on), .list_done,
+        .reply, .verdict, .listed, .reply_done
+    );
+
+    ramfs_check ramfs_check (.request, .header, .body, .row, .active, .parsed, .names, .names_end, .swapped,
+        .verdict(check_verdict));
+
+    logic [1:0]      name_valid_of, name_ready_of;
+    name_cmd_t [1:0] name_of;
+    logic            name_done;
+    name_rsp_t       name_rsp;
+
+    ramfs_finder #(.INODES(INODES)) ramfs_finder (
+        .clk, .rst, .start(find), .row, .header, .body, .names, .done(find_done), .error(find_error), .found,
+        .node_valid(node_valid_of[1]), .node_ready(node_ready_of[1]), .node(node_of[1]), .node_done, .node_rsp,
+        .name_valid(name_valid_of[0]), .name_ready(name_ready_of[0]), .name(name_of[0]), .name_done, .name_rsp
+    );
+
+    logic        slot_valid;
+    logic [1:0]  fits;
+    pages_t      free_pages;
+    logic [12:0] free_slots;
+
+    ramfs_judge ramfs_judge (.request, .header, .body, .row, .found, .free_slot(slot_valid), .fits, .free_pages,
+        .verdict(judge_verdict));
+
+    node_slot_t         slot, fresh, subject;
+    window_t            window;
+    logic [1:0]         step;
+    logic               paged, failed;
+    pages_t             pages;
+    logic               plan_page_valid, plan_job_valid, plan_name_valid, plan_node_valid, mapped;
+    logic [31:0]        job_offset, data_length;
+    logic [1:0]         page_valid_of, page_ready_of;
+    page_cmd_t [1:0]    page_of;
+    logic               page_done;
+    page_rsp_t          page_rsp;
+    logic               slot_take;
+    logic [WINDOWS-1:0] window_busy, window_release;
+    mover_job_t         job;
+    mover_done_t        job_end;
+
+    ramfs_plan ramfs_plan (
+        .request, .header, .body, .row, .found, .names_end, .now, .fresh, .window, .paged, .pages, .failed, .step,
+        .page_valid(plan_page_valid), .page(page_of[0]), .job_valid(plan_job_valid), .job_offset,
+        .name_valid(plan_name_valid), .name(name_of[1]), .node_valid(plan_node_valid), .node(node_of[2]),
+        .subject, .mapped, .length(data_length)
+    );
+
+    ramfs_actor ramfs_actor (
+        .clk, .rst, .start(act), .request, .done(act_done), .error(act_error), .window,
+        .step, .paged, .pages, .failed, .plan_page_valid, .plan_page(page_of[0]), .plan_job_valid,
+        .plan_job_offset(job_offset), .plan_job_length(data_length), .plan_name_valid, .plan_node_valid,
+        .plan_node(node_of[2]), .slot, .slot_take, .fresh,
+        .page_valid(page_valid_of[0]), .page_ready(page_ready_of[0]), .page_done, .page_rsp,
+        .name_valid(name_valid_of[1]), .name_ready(name_ready_of[1]), .name_done,
+        .node_valid(node_valid_of[2]), .node_ready(node_ready_of[2]), .node_done,
+        .abandon(reset_pending), .job_valid(engine_job.valid), .job_ready(engine_job.ready), .job,
+        .done_valid(engine_done.valid), .job_end, .window_busy, .window_release
+    );
+
+    // ---- what inodes leave behind ----
+
+    logic       grave_valid, grave_ready, slot_give;
+    node_slot_t grave, given;
+    ramfs_reaper ramfs_reaper (
+        .clk, .rst, .enable(idle && tables_ready), .busy(reaping), .grave_valid, .grave_ready, .grave,
+        .node_valid(node_valid_of[3]), .node_ready(node_ready_of[3]), .node(node_of[3]), .node_done, .node_buried,
+        .node_rsp, .page_valid(page_valid_of[1]), .page_ready(page_ready_of[1]), .page(page_of[1]), .page_done,
+        .slot_give, .slot(given)
+    );
+
+    // ---- the express path ----
+
+    logic    forget_valid, forget_ready;
+    forget_t forget;
+    stream_if #(.DATA_W(DATA_W)) express_reply ();
+    ramfs_express #(.DATA_W(DATA_W), .INODES(INODES)) ramfs_express (
+        .clk, .rst, .ready(tables_ready), .epoch, .active, .valid(express_valid), .take(express_take),
+        .request(express_request), .addr(express_addr), .data(express_data), .forget_valid, .forget_ready, .forget,
+        .reply(express_reply)
+    );
+
+    // ---- inodes, names, pages ----
+
+    logic       node_valid, node_ready, name_valid, name_ready, page_valid, page_ready;
+    node_cmd_t  node;
+    name_cmd_t  name;
+    page_cmd_t  page;
+    ramfs_command_join ramfs_command_join (
+        .node_valid_of, .node_ready_of, .node_of, .node_valid, .node_ready, .node,
+        .name_valid_of, .name_ready_of, .name_of, .name_valid, .name_ready, .name,
+        .page_valid_of, .page_ready_of, .page_of, .page_valid, .page_ready, .page
+    );
+
+    logic       hold, holding, lister_valid, lister_ready, lister_write;
+    node_slot_t lister_slot;
+    node_t      lister_wdata, lister_rdata;
+    node_table #(.INODES(INODES)) node_table (
+        .clk, .rst, .ready(nodes_ready), .cmd_valid(node_valid), .cmd_ready(node_ready), .cmd(node),
+        .rsp_valid(node_done), .rsp(node_rsp), .rsp_buried(node_buried), .forget_valid, .forget_ready, .forget,
+        .listing(listing_on), .hold, .holding, .list_valid(lister_valid), .list_ready(lister_ready),
+        .list_write(lister_write), .list_slot(lister_slot), .list_wdata(lister_wdata), .list_rdata(lister_rdata),
+        .grave_valid, .grave_ready, .grave
+    );
+
+    slot_queue #(.COUNT(INODES), .SLOT_W(12), .FIRST(2)) node_slots (
+        .clk, .rst, .slot_valid, .slot, .take(slot_take), .give(slot_give), .given, .free(free_slots)
+    );
+
+    stream_if #(.DATA_W(DATA_W)) listing ();
+    name_unit #(.DATA_W(DATA_W), .INODES(INODES), .ENTRIES(ENTRIES), .CELLS(CELLS)) name_unit (
+        .clk, .rst, .ready(names_ready),
+        .parse_valid, .parse_ready, .parse_from(11'(row.bytes)), .parse_two(row.names == NAMES_TO_RENAME),
+        .parse_end(request.head_bytes[10:0]), .parsed_valid(parse_done), .names, .parse_next(names_end),
+        .head_read(), .head_addr(name_addr), .head_data(main_data),
+        .cmd_valid(name_valid), .cmd_ready(name_ready), .cmd(name), .rsp_valid(name_done), .rsp(name_rsp), .fits,
+        .list_valid, .list_ready, .list, .list_done, .list_bytes, .hold, .holding, .listing,
+        .node_valid(lister_valid), .node_ready(lister_ready), .node_write(lister_write), .node_slot(lister_slot),
+        .node_wdata(lister_wdata), .node_rdata(lister_rdata)
+    );
+
+    page_unit #(.DATA_W(DATA_W), .INODES(INODES), .PAGES(PAGES)) page_unit (
+        .clk, .rst, .ready(pages_ready), .cmd_valid(page_valid), .cmd_ready(page_ready), .cmd(page),
+        .rsp_valid(page_done), .rsp(page_rsp), .hold(1'b0), .holding(), .free_pages,
+        .window_busy, .window_release(window_release | {WINDOWS{reset_pending}}), .storage
+    );
+
+    // ---- replies and jobs ----
+
+    stream_if #(.DATA_W(DATA_W)) main_reply ();
+    ramfs_reply #(.DATA_W(DATA_W), .INODES(INODES), .PAGES(PAGES)) ramfs_reply (
+        .clk, .rst, .start(reply), .done(reply_done), .request, .header, .init(init_in_t'(body[127:0])),
+        .format(row.reply), .verdict, .swapped, .slot(subject), .node(node_rsp), .free_slots, .free_pages,
+        .written(data_length), .stored(mapped), .stored_address(job.address), .stored_length(data_length),
+        .listed, .listed_bytes(list_bytes), .listing, .out(main_reply)
+    );
+    ramfs_reply_join ramfs_reply_join (.clk, .rst, .main(main_reply), .express(express_reply), .out(engine_reply));
+
+    assign job_end = mover_done_t'(engine_done.user);
+    assign engine_done.ready = 1'b1;
+    assign engine_job.last = 1'b1;
+    assign engine_job.data = '0;
+    assign engine_job.bytes = '0;
+    assign engine_job.user = job;
+
+    // Nothing changes behind the client's back yet.
+    assign engine_notify.valid = 1'b0;
+    assign engine_notify.last = 1'b0;
+    assign engine_notify.data = '0;
+    assign engine_notify.bytes = '0;
+    assign engine_notify.user = '0;
+endmodule
+// verilator lint_on PINCONNECTEMPTY
