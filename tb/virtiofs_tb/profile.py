@@ -63,8 +63,8 @@ class Choices:
     literal_numbering: without VIRTIO_FS_F_NOTIFICATION index 1 is absent (read where no DPU strap was seen).
     config_changes: device configuration may change while the driver runs.
     ordered_fetch: chains are fetched in the order of the available ring.
-    linux_buffers: the driver lays requests out as Linux does, since this endpoint takes no others (it should:
-    SPLIT-FRAME-D01, SPLIT-IND-D02).
+    mixed_chains: direct descriptors may come before an indirect one, as SPLIT-IND-D02 wants; false spares an endpoint
+    that is known not to bear it.
     """
 
     coalesce_interrupts: bool = True
@@ -72,7 +72,7 @@ class Choices:
     literal_numbering: bool = False
     config_changes: bool = True
     ordered_fetch: bool = False
-    linux_buffers: bool = False
+    mixed_chains: bool = True
 
 
 @dataclass(frozen=True)

@@ -55,8 +55,8 @@ async def start(
 ) -> Mount:
     """Reset and initialise up to DRIVER_OK, with `buffers` notification buffers posted (FS-INIT-RI1)."""
     await device.initialise(settings)
-    linux_layout = linux_layout or tb.profile.choices.linux_buffers
-    client = FuseClient(device, None if linux_layout else tb.rng("driver/layout"), tb.counts)
+    rng = None if linux_layout else tb.rng("driver/layout")
+    client = FuseClient(device, rng, tb.counts, tb.profile.choices.mixed_chains)
     pool = None
     queue = device.notification
     if queue is not None:

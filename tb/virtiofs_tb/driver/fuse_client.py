@@ -45,13 +45,21 @@ class Reply:
 
 
 class FuseClient:
-    """Sends FUSE requests. rng None: buffers as Linux lays them out; otherwise by the seeded policy."""
+    """Sends FUSE requests. rng None: buffers as Linux lays them out; otherwise by the seeded policy.
+
+    mixed: the policy may put direct descriptors before an indirect one.
+    """
 
     def __init__(
-        self, device: VirtioFsDevice, rng: random.Random | None = None, counts: Counter[str] | None = None
+        self,
+        device: VirtioFsDevice,
+        rng: random.Random | None = None,
+        counts: Counter[str] | None = None,
+        mixed: bool = True,
     ) -> None:
         self.device = device
         self.rng = rng
+        self.mixed = mixed
         self.counts: Counter[str] = Counter() if counts is None else counts
         self._unique = 0
         self._next_queue = 0
@@ -124,7 +132,7 @@ class FuseClient:
         indirect = self.device.negotiated(Feature.INDIRECT_DESC)
         limit = min([MAX_DESCRIPTORS, *(queue.size for queue in self.device.queues.values())])  # SPLIT-IND-R03
         if self.rng is not None:
-            return random_plan(self.rng, len(message), writable, limit, indirect)
+            return random_plan(self.rng, len(message), writable, limit, indirect, self.mixed)
         operation = OPERATIONS[int.from_bytes(message[4:8], "little")]
         head = operation.request_size if operation.data else len(message)
         sized = operation.kind in (ReplyKind.SIZED, ReplyKind.TARGET)

@@ -100,9 +100,17 @@ def whole_plan(readable: int, writable: int, indirect: bool = False) -> ChainPla
 
 
 def random_plan(
-    rng: random.Random, readable: int, writable: int, limit: int = MAX_DESCRIPTORS, indirect: bool = True
+    rng: random.Random,
+    readable: int,
+    writable: int,
+    limit: int = MAX_DESCRIPTORS,
+    indirect: bool = True,
+    mixed: bool = True,
 ) -> ChainPlan:
-    """1 to `limit` descriptors, split anywhere, unaligned, in any of the placements that are allowed."""
+    """1 to `limit` descriptors, split anywhere, unaligned, in any of the placements that are allowed.
+
+    mixed: direct descriptors before an indirect one are among them.
+    """
     sides = (1 if readable else 0) + (1 if writable else 0)
     count = max(sides, min(limit, 1 + int(rng.expovariate(1 / 6)) if rng.random() < 0.8 else rng.randint(1, limit)))
     for_reading = count if not writable else 0 if not readable else rng.randint(1, max(1, count - 1))
@@ -114,6 +122,8 @@ def random_plan(
     if rng.random() < 0.5:
         rng.shuffle(order)
     placement = rng.choice(list(Placement)) if indirect else Placement.DIRECT
+    if placement is Placement.MIXED and not mixed:
+        placement = Placement.INDIRECT
     direct = rng.randint(1, max(1, total - 1))
     shape = ChainShape(placement, direct, rng.random() < 0.5, rng.random() < 0.2)
     return ChainPlan(reads, writes, gaps, tuple(order), shape, rng.random() < 0.5)

@@ -256,10 +256,8 @@ class RandomRunner:
         indirect = self.device.negotiated(Feature.INDIRECT_DESC)
         if rng.whole:
             plan = whole_plan(len(message), writable)
-        elif self.client.rng is None:  # its layouts are Linux's, and so are ours
-            plan = self.client.plan(message, writable)
         else:
-            plan = random_plan(rng, len(message), writable, limit, indirect)
+            plan = random_plan(rng, len(message), writable, limit, indirect, self.client.mixed)
         reply = await self.client.request(message, writable, queue, plan)
         self.bytes_moved += len(message) + reply.used
         check(f"error of {opcode.name} (unique {reply.unique})", reply.error, error, "FS-REQ-DI1")
