@@ -20,6 +20,8 @@ else:
 SCENARIOS = ROOT / "tests" / "sim" / "scenarios"
 SCENARIO_FILE = ".py"
 TESTPLAN = ROOT / "tests" / "sim" / "testplan.toml"
+WITHOUT_NEEDS = "without needs"
+"""In place of a list of steps: all scenarios that any target can run."""
 
 RAMFS, FIRMWARE = "ramfs", "firmware"
 ENGINES = (RAMFS, FIRMWARE)
@@ -64,12 +66,15 @@ def entries(plan: Path = TESTPLAN, folder: Path = SCENARIOS) -> list[Entry]:
     scenarios = load_scenarios(folder)
     composed: list[Entry] = []
     for name, table in tomllib.loads(plan.read_text()).items():
-        unknown = [step for step in table["steps"] if step not in scenarios]
+        names = table["steps"]
+        if names == WITHOUT_NEEDS:
+            names = [step.name for step in scenarios.values() if not step.needs]
+        unknown = [step for step in names if step not in scenarios]
         if unknown:
             raise PlanError(f"{plan.name} [{name}]: no scenario {unknown[0]!r}")
         if name in scenarios:
             raise PlanError(f"{plan.name} [{name}]: a scenario has the same name")
-        steps = tuple(scenarios[step] for step in table["steps"])
+        steps = tuple(scenarios[step] for step in names)
         entry = Entry(
             name,
             table["summary"],

@@ -5,7 +5,9 @@ from __future__ import annotations
 from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_tb.driver.bringup import discover, start
 from virtiofs_tb.driver.errors import DriverError
-from virtiofs_tb.driver.session import Outcome, Replay, load_session
+from virtiofs_tb.driver.fuse_client import Reply
+from virtiofs_tb.driver.session import Outcome, Replay, SessionRecord, load_session
+from virtiofs_tb.facts import saw
 from virtiofs_tb.host.port import HostPort
 from virtiofs_tb.scenario import Bench, scenario
 
@@ -28,7 +30,14 @@ async def replay(host: HostPort, tb: Bench, name: str, linux_layout: bool) -> Ou
     """Initialise and replay one session; its FUSE_INIT is record 0."""
     unsupported = frozenset(Opcode[name] for name in tb.profile.fuse.opcodes_enosys)
     ready = await start(host, tb, await discover(host, tb), linux_layout=linux_layout)
-    run = Replay(ready.client, load_session(tb.sessions / f"{name}.jsonl"), unsupported)
+
+    def note(record: SessionRecord, message: bytes, reply: Reply) -> None:
+        # How much a listing holds depends on what was there before the session, and on how it is cut.
+        listing = record.opcode in (Opcode.READDIR, Opcode.READDIRPLUS)
+        length = "" if listing else f", used length {reply.used}"
+        saw(host, f"record {record.number} {record.opcode.name}", f"error {reply.error}{length}")
+
+    run = Replay(ready.client, load_session(tb.sessions / f"{name}.jsonl"), unsupported, note)
     outcome = await run.run()
     if outcome.differences and not unsupported:
         raise DriverError(f"{name}.jsonl", "; ".join(outcome.differences), "the recorded errors")
