@@ -16,7 +16,7 @@ export VIRTIOFS_GROUPS  := $(value GROUPS)
 
 setup = @$(PYTHON) tools/bootstrap.py $(1) && .venv/bin/virtiofs-tb $(2)
 
-.PHONY: help sim waves test list lint lock bench clean
+.PHONY: help sim waves test list lint lock peers bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
@@ -30,6 +30,9 @@ waves: ## run TEST with SEED again with waves (of FROM to TO), and files for GTK
 
 test: ## all tests: unit tests without a simulator, then simulations
 	$(call setup,sim,test)
+
+peers: ## hold the endpoint beside QEMU's device and virtiofsd, and run tests/peers
+	$(call setup,sim,peers)
 
 bench: ## how fast the random part runs, and in how much memory
 	$(call setup,sim,bench)

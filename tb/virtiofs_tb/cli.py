@@ -36,6 +36,7 @@ from virtiofs_tb.arguments import (
 )
 from virtiofs_tb.model_run import model
 from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT, RUNS
+from virtiofs_tb.peers.command import peers
 from virtiofs_tb.report import SUMMARY, ResultClass, Summary, print_summary
 from virtiofs_tb.shrink.command import shrink
 from virtiofs_tb.waves import rerun
@@ -131,6 +132,7 @@ def waves(
 
 cli.add_command(model)
 cli.add_command(shrink)
+cli.add_command(peers)
 
 
 @cli.command("list")

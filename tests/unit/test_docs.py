@@ -53,6 +53,7 @@ SIMULATED = {
 ELSEWHERE = {
     "make test": (".ci/run", "make test"),
     "make lint": (".ci/run", "make lint"),
+    "make peers": (".ci/run", "make peers"),
     "make clean": ("Makefile", "\nclean:"),
     "apt-get install python3-venv libpython3-dev make g++ perl": (".ci/run", "apt-get install"),
     "git clone <address of this repository> virtiofs-cosim && cd virtiofs-cosim": ("README.md", "git clone"),

@@ -2,7 +2,8 @@
 
 Nothing runs on the machine's processor: its firmware is `cli; hlt; jmp`, and we do what firmware and driver would.
 Its memory is ours: the regions of HostMemory stand at their addresses, shared by file descriptor, and so do the bytes
-to which MSI-X messages go, the shared memory of an ivshmem device. All sockets are passed as file descriptors too: there is no file in any directory that could stay behind.
+to which MSI-X messages go, the shared memory of an ivshmem device. All sockets are passed as file descriptors too:
+there is no file in any directory that could stay behind.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ NO_MESSAGE = 0xFFFF_FFFF
 _FILLER = LOW_BASE  # bytes of RAM below ours, which nobody uses
 _START_S = 10.0
 _STOP_S = 2.0
+_TOGETHER_S = 0.3  # when one of the two ends, the other does soon after
 _CONFIG_PORT = 0xCF8
 _PCIEXBAR = 0x60  # of the q35 host bridge (Intel 3 Series Express Chipset datasheet, 5.1.16)
 _HALT = b"\xfa\xf4\xeb\xfd"  # cli; hlt; jmp to itself
@@ -93,6 +95,7 @@ class QemuMachine:
 
     def __init__(self, memory: HostMemory, directory: Path, options: QemuOptions | None = None) -> None:
         self._closing = ExitStack()
+        self._started = False
         try:
             self._start(memory, directory, options or QemuOptions())
         except QtestError as error:
@@ -128,6 +131,7 @@ class QemuMachine:
             arguments = machine_arguments(*files[:4], vhost=files[4], qtest=files[5], tag=options.tag)
             self.qemu = PeerProcess("qemu-system-x86_64", [str(qemu), *arguments], files)
             self._closing.callback(self.qemu.stop)
+            self._started = True
         self._prepare_bus()
 
     def _memfd(self, name: str, size: int) -> int:
@@ -161,29 +165,32 @@ class QemuMachine:
 
     def check(self) -> None:
         """Raise PeerDied when one of the two has ended."""
-        for process in (self.virtiofsd, self.qemu):
-            if process.status is not None:
-                raise process.death("it was needed")
+        if self.virtiofsd.status is None and self.qemu.status is None:
+            return
+        self.qemu.wait(_TOGETHER_S)
+        raise self._culprit().death("it was needed")
+
+    def _culprit(self) -> PeerProcess:
+        """Who died of itself, where one may have ended as the other was gone: virtiofsd then says 0."""
+        return self.virtiofsd if self.virtiofsd.status not in (None, 0) or self.qemu.status is None else self.qemu
 
     def death(self, error: QtestError, doing: str) -> PeerError:
         """What to tell when QEMU has not answered: who died, and its last words."""
         return self._death(doing, error)
 
     def _death(self, doing: str, error: QtestError) -> PeerError:
-        # Who died first is who matters: QEMU may end since virtiofsd has.
-        for name in ("qemu", "virtiofsd"):
-            process: PeerProcess | None = getattr(self, name, None)
-            if process is not None and process.wait(0.5 if name == "qemu" else 0.1):
-                other = getattr(self, "virtiofsd", process)
-                return (other if other.status not in (None, 0) else process).death(doing)
-        running: PeerProcess | None = getattr(self, "qemu", None)
-        return running.death(f"{doing} ({error})") if running is not None else PeerDied(str(error))
+        if not self._started:
+            return PeerDied(str(error))
+        self.qemu.wait(_TOGETHER_S)
+        self.virtiofsd.wait(_TOGETHER_S)
+        if self.qemu.status is None and self.virtiofsd.status is None:
+            return self.qemu.death(f"{doing} ({error})")
+        return self._culprit().death(doing)
 
     def close(self) -> None:
         """End both and give everything back. May be called twice."""
-        qemu: PeerProcess | None = getattr(self, "qemu", None)
-        if qemu is not None:
-            qemu.stop()
+        if self._started:
+            self.qemu.stop()
             self.virtiofsd.wait(_STOP_S)  # it ends with the connection, having written what it holds
         self._closing.close()
 

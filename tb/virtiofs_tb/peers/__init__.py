@@ -1,0 +1,1 @@
+"""Comparisons with software of others: QEMU and virtiofsd."""

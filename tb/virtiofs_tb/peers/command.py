@@ -1,0 +1,129 @@
+"""`make peers`: our driver on QEMU's device, our endpoint beside it, our file system beside virtiofsd."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import click
+from rich.console import Console
+
+from virtiofs_tb import build
+from virtiofs_tb.arguments import parse_number
+from virtiofs_tb.host.peer_process import PeerError
+from virtiofs_tb.host.qemu import find_qemu, find_virtiofsd, version_of, why_not
+from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT
+from virtiofs_tb.peers import decided, differential
+from virtiofs_tb.peers.files import compare_files
+from virtiofs_tb.peers.targets import TargetRun, of_model, of_qemu, of_rtl, peers_entry
+from virtiofs_tb.report import ResultClass
+from virtiofs_tb.scenario import load_scenarios
+
+SEED = 1
+TESTS = "tests/peers"
+
+
+@click.command()
+@click.option("--seed", envvar="VIRTIOFS_SEED", default="", help=f"a number [{SEED}]")
+@click.option("--without-rtl", is_flag=True, help="leave out the simulation: QEMU beside the golden device only")
+@click.option("--without-tests", is_flag=True, help=f"leave out {TESTS}: the report only")
+def peers(seed: str, without_rtl: bool, without_tests: bool) -> None:
+    """Hold the endpoint beside QEMU's vhost-user-fs-pci with virtiofsd: the same scenarios, the same requests."""
+    number = parse_number("SEED", seed, 0, (1 << 64) - 1) if seed else SEED
+    console = Console()
+    reason = why_not()
+    if reason is None:
+        clean = report(console, number, not without_rtl)
+    else:
+        console.print(f"skipped: {reason}", markup=False, highlight=False, soft_wrap=True)
+        clean = True
+    if not without_tests:
+        clean = _tests() and clean
+    sys.exit(ResultClass.PASSED if clean else ResultClass.FAILED)
+
+
+def report(console: Console, seed: int, with_rtl: bool) -> bool:
+    """Run everything and print what differs; whether nothing undecided was found."""
+    started = time.monotonic()
+    try:
+        versions = f"QEMU {version_of(find_qemu())}, virtiofsd {version_of(find_virtiofsd())}"
+        console.print(versions, highlight=False)
+        runs = _runs(console, seed, with_rtl)
+        clean = _scenarios(console, runs)
+        with console.status("comparing file systems"):
+            files = compare_files(seed)
+    except PeerError as error:
+        console.print(f"failed: {error}", markup=False, highlight=False, style="red", soft_wrap=True)
+        return False
+    found = decided.sort(files.differences, decided.load(decided.FILES_FILE))
+    differential.print_differences(console, "golden file system and virtiofsd", found)
+    text = (
+        f"\n{files.steps} FUSE operations, {files.compared} values compared, {len(found.decided)} differences decided"
+    )
+    console.print(f"{text}, {len(found.open)} not", highlight=False)
+    clean = clean and found.clean
+    took = time.monotonic() - started
+    console.print(f"{'PASSED' if clean else 'FAILED'} peers, seed {seed}, in {took:.0f} s", highlight=False)
+    return clean
+
+
+def _runs(console: Console, seed: int, with_rtl: bool) -> list[TargetRun]:
+    """The targets' runs, ours first."""
+    entry = peers_entry()
+    runs: list[TargetRun] = []
+    if with_rtl:
+        verilator = build.find_verilator()
+        if verilator.notice:
+            console.print(verilator.notice, highlight=False)
+        try:
+            with console.status("building the simulation") as status:
+                simulation = build.build(ENDPOINT_FILELIST, None, echo=status.update)
+        except build.BuildError as error:
+            console.print(f"build failed: {error}", markup=False, style="red", soft_wrap=True)
+            sys.exit(ResultClass.BUILD)
+        with console.status("simulating"):
+            runs.append(of_rtl(entry, seed, simulation))
+    with console.status("running the golden device"):
+        runs.append(of_model(entry, seed))
+    with console.status("running QEMU") as status:
+        runs.append(of_qemu(entry, seed, lambda name: status.update(f"running QEMU: {name}")))
+    return runs
+
+
+def _scenarios(console: Console, runs: list[TargetRun]) -> bool:
+    differential.print_verdicts(console, runs)
+    needy = sorted(item.name for item in load_scenarios(ROOT / "tests" / "sim" / "scenarios").values() if item.needs)
+    console.print(
+        f"\nnot applicable to QEMU, of which no packet and no DPU is seen: {', '.join(needy)}", highlight=False
+    )
+    *ours, qemu = runs
+    for name in qemu.again:
+        console.print(f"{name} was done again: virtiofsd had ended (docs/peers.md)", highlight=False)
+    decisions = decided.load(decided.FACTS_FILE)
+    clean = True
+    for run in ours:
+        found = decided.sort(differential.differences(run, qemu), decisions)
+        if run is ours[0] or not found.clean:
+            differential.print_differences(console, f"{run.name} and QEMU", found)
+        text = (
+            f"{differential.compared(run, qemu)} verdicts and facts compared, {len(found.decided)} differences decided"
+        )
+        console.print(f"\n{run.name} and QEMU: {text}, {len(found.open)} not", highlight=False)
+        clean = clean and found.clean
+    if len(ours) == 2:
+        among = list(differential.differences(*ours))
+        number = differential.compared(*ours)
+        console.print(f"RTL and model: {number} verdicts and facts compared, {len(among)} differences", highlight=False)
+        for difference in among:
+            console.print(f"NOT DECIDED: {difference}", markup=False, highlight=False, style="red", soft_wrap=True)
+        clean = clean and not among
+    return clean
+
+
+def _tests() -> bool:
+    """tests/peers, in a process of their own; the environment of make is not for them."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("VIRTIOFS_")}
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", TESTS], cwd=ROOT, env=environment)
+    return done.returncode == 0

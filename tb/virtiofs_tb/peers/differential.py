@@ -1,0 +1,74 @@
+"""Several targets side by side: what each scenario's verdict and facts are, and where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from virtiofs_tb.peers.decided import Difference, Sorted
+from virtiofs_tb.peers.targets import PASSED, TargetRun
+
+VERDICT = "verdict"
+SHOWN_FACTS = 40
+
+
+def differences(ours: TargetRun, theirs: TargetRun) -> Iterator[Difference]:
+    """Every verdict and fact of two targets that is not the same. A step that one cannot run is no difference."""
+    for step, verdict in ours.verdicts.items():
+        other = theirs.verdicts.get(step, "")
+        if not_applicable(verdict) or not_applicable(other):
+            continue
+        if verdict != other:
+            yield Difference(step, VERDICT, verdict, other)
+            if other != PASSED:
+                continue  # what it saw before it failed says little
+        left, right = ours.facts.get(step, {}), theirs.facts.get(step, {})
+        for name in [*left, *(name for name in right if name not in left)]:
+            if left.get(name) != right.get(name):
+                yield Difference(step, name, left.get(name), right.get(name))
+
+
+def not_applicable(verdict: str) -> bool:
+    """Whether the target lacks what the scenario needs."""
+    return verdict.startswith("not applicable")
+
+
+def compared(ours: TargetRun, theirs: TargetRun) -> int:
+    """How many verdicts and facts two targets have in common."""
+    steps = [
+        step for step, verdict in ours.verdicts.items() if not not_applicable(verdict + theirs.verdicts.get(step, ""))
+    ]
+    return len(steps) + sum(len(ours.facts.get(step, {}).keys() & theirs.facts.get(step, {}).keys()) for step in steps)
+
+
+def print_verdicts(console: Console, runs: Sequence[TargetRun]) -> None:
+    """Scenarios down, targets across."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("scenario", no_wrap=True)
+    for run in runs:
+        table.add_column(run.name, overflow="fold")
+    for step in runs[0].verdicts:
+        table.add_row(step, *(run.verdicts.get(step, "") for run in runs))
+    console.print(table)
+
+
+def print_differences(console: Console, title: str, found: Sorted) -> None:
+    """What is decided, with its reason; then what is not."""
+    if found.decided:
+        console.print(f"\n{title}: differences that are decided (docs/peers.md)", highlight=False)
+        table = Table(box=None, pad_edge=False)
+        for column in ("where", "ours", "theirs", "source"):
+            table.add_column(column, overflow="fold")
+        for difference, decision in found.decided[:SHOWN_FACTS]:
+            where = f"{difference.step}, {difference.what}"
+            table.add_row(where, difference.ours or "-", difference.theirs or "-", decision.source)
+        console.print(table, markup=False)
+        if len(found.decided) > SHOWN_FACTS:
+            console.print(f"... and {len(found.decided) - SHOWN_FACTS} more", highlight=False)
+    for difference in found.open:
+        console.print(f"NOT DECIDED: {difference}", markup=False, highlight=False, style="red", soft_wrap=True)
+    for decision in found.stale:
+        text = f"NOT SEEN: {decision.step}, {decision.what}: decided as {decision.why!r}, but nothing differs there"
+        console.print(text, markup=False, highlight=False, style="red", soft_wrap=True)
