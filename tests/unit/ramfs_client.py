@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from virtiofs_model.layouts import fuse
-from virtiofs_model.layouts.fuse_constants import FUSE_ROOT_ID, Opcode
+from virtiofs_model.layouts.fuse_constants import FUSE_ROOT_ID, Fattr, Opcode
 from virtiofs_model.layouts.fuse_operations import OPERATIONS, OUT_HEADER_SIZE, directory_entries
 from virtiofs_model.ramfs import RamfsServer
 from virtiofs_tb.driver.fuse_client import Reply
@@ -61,10 +61,7 @@ class Client:
 
     def create(self, name: bytes, parent: int = ROOT) -> tuple[int, int]:
         """CREATE; returns nodeid and file handle."""
-        body = bytes(fuse.FuseCreateIn(flags=2, mode=stat.S_IFREG | 0o644)) + name + b"\0"
-        reply = self.call(Opcode.CREATE, parent, body)
-        assert reply is not None
-        return fuse.FuseEntryOut.from_buffer_copy(reply).nodeid, fuse.FuseOpenOut.from_buffer_copy(reply, 128).fh
+        return self.create_at(parent, name)
 
     def write(self, nodeid: int, fh: int, offset: int, data: bytes) -> None:
         reply = self.call(Opcode.WRITE, nodeid, bytes(fuse.FuseWriteIn(fh=fh, offset=offset, size=len(data))) + data)
@@ -95,3 +92,102 @@ class Client:
                 cookie = entry.cookie
         self.call(Opcode.RELEASEDIR, nodeid, bytes(fuse.FuseReleaseIn(fh=fh)))
         return found
+
+    def state(self) -> Any:
+        """All that the file system holds, as something to compare."""
+        return snapshot(self.server)
+
+    def entry(self, opcode: Opcode, parent: int, body: bytes) -> fuse.FuseEntryOut:
+        """A request that is answered with a fuse_entry_out."""
+        return fuse.FuseEntryOut.from_buffer_copy(self.call(opcode, parent, body) or b"")
+
+    def lookup(self, name: bytes, parent: int = ROOT) -> fuse.FuseEntryOut:
+        """LOOKUP."""
+        return self.entry(Opcode.LOOKUP, parent, name + b"\0")
+
+    def mknod(self, name: bytes, mode: int = stat.S_IFREG | 0o644, parent: int = ROOT, rdev: int = 0) -> int:
+        """MKNOD; returns the nodeid."""
+        return self.entry(Opcode.MKNOD, parent, bytes(fuse.FuseMknodIn(mode=mode, rdev=rdev)) + name + b"\0").nodeid
+
+    def symlink(self, name: bytes, target: bytes, parent: int = ROOT) -> int:
+        """SYMLINK; returns the nodeid."""
+        return self.entry(Opcode.SYMLINK, parent, name + b"\0" + target + b"\0").nodeid
+
+    def link(self, nodeid: int, name: bytes, parent: int = ROOT) -> fuse.FuseEntryOut:
+        """LINK."""
+        return self.entry(Opcode.LINK, parent, bytes(fuse.FuseLinkIn(oldnodeid=nodeid)) + name + b"\0")
+
+    def rename(self, old_dir: int, old: bytes, new_dir: int, new: bytes, flags: int = 0) -> None:
+        """RENAME2."""
+        body = bytes(fuse.FuseRename2In(newdir=new_dir, flags=flags)) + old + b"\0" + new + b"\0"
+        self.call(Opcode.RENAME2, old_dir, body)
+
+    def create_at(self, parent: int, name: bytes, flags: int = 2) -> tuple[int, int]:
+        """CREATE with flags; returns nodeid and fh."""
+        body = bytes(fuse.FuseCreateIn(flags=flags, mode=stat.S_IFREG | 0o644)) + name + b"\0"
+        return opened(self.call(Opcode.CREATE, parent, body))
+
+    def tmpfile(self, parent: int, mode: int = 0o600) -> tuple[int, int]:
+        """TMPFILE; returns nodeid and fh."""
+        return opened(self.call(Opcode.TMPFILE, parent, bytes(fuse.FuseCreateIn(flags=2, mode=mode)) + b"/\0"))
+
+    def open(self, nodeid: int, flags: int = 2) -> int:
+        """OPEN; returns fh."""
+        reply = self.call(Opcode.OPEN, nodeid, bytes(fuse.FuseOpenIn(flags=flags)))
+        return fuse.FuseOpenOut.from_buffer_copy(reply or b"").fh
+
+    def opendir(self, nodeid: int = ROOT) -> int:
+        """OPENDIR; returns fh."""
+        reply = self.call(Opcode.OPENDIR, nodeid, bytes(fuse.FuseOpenIn()))
+        return fuse.FuseOpenOut.from_buffer_copy(reply or b"").fh
+
+    def release(self, nodeid: int, fh: int | None = None) -> None:
+        """RELEASE."""
+        self.call(Opcode.RELEASE, nodeid, bytes(fuse.FuseReleaseIn(fh=nodeid if fh is None else fh)))
+
+    def forget(self, nodeid: int, count: int = 1) -> None:
+        """FORGET."""
+        self.call(Opcode.FORGET, nodeid, bytes(fuse.FuseForgetIn(nlookup=count)))
+
+    def setattr(self, nodeid: int, **fields: int) -> fuse.FuseAttr:
+        """SETATTR with these fields of fuse_setattr_in."""
+        reply = self.call(Opcode.SETATTR, nodeid, bytes(fuse.FuseSetattrIn(**fields)))
+        return fuse.FuseAttrOut.from_buffer_copy(reply or b"").attr
+
+    def truncate(self, nodeid: int, size: int) -> fuse.FuseAttr:
+        """SETATTR of the size."""
+        return self.setattr(nodeid, valid=Fattr.SIZE, size=size)
+
+    def fallocate(self, nodeid: int, offset: int, length: int, mode: int = 0, fh: int | None = None) -> None:
+        """FALLOCATE."""
+        body = fuse.FuseFallocateIn(fh=nodeid if fh is None else fh, offset=offset, length=length, mode=mode)
+        self.call(Opcode.FALLOCATE, nodeid, bytes(body))
+
+    def statfs(self) -> fuse.FuseKstatfs:
+        """STATFS."""
+        return fuse.FuseStatfsOut.from_buffer_copy(self.call(Opcode.STATFS) or b"").st
+
+    def listed(self, nodeid: int, cookie: int = 0, size: int = 4096, plus: bool = False) -> list[tuple[bytes, int]]:
+        """One reply of READDIR: names and the cookies behind them. The directory must be open."""
+        opcode = Opcode.READDIRPLUS if plus else Opcode.READDIR
+        part = self.call(opcode, nodeid, bytes(fuse.FuseReadIn(fh=nodeid, offset=cookie, size=size))) or b""
+        return [(entry.name, entry.cookie) for entry in directory_entries(part, plus)]
+
+
+def opened(reply: bytes | None) -> tuple[int, int]:
+    """Nodeid and fh of an answer to CREATE or TMPFILE."""
+    assert reply is not None
+    return fuse.FuseEntryOut.from_buffer_copy(reply).nodeid, fuse.FuseOpenOut.from_buffer_copy(reply, 128).fh
+
+
+def snapshot(server: RamfsServer) -> Any:
+    """All that a file system holds, as something to compare."""
+    store = server.tree.store
+    inodes = {}
+    for slot, inode in sorted(store.inodes.items()):
+        scalars = {name: value for name, value in vars(inode).items() if not isinstance(value, dict)}
+        scalars["parent"] = inode.parent.nodeid if inode.parent is not None else 0
+        names = [(entry.name, entry.slot, entry.sequence, entry.inode.nodeid) for entry in inode.in_order]
+        inodes[slot] = (scalars, names, dict(inode.pages), dict(inode.xattrs))
+    free = (list(store.free_slots), list(store.free_entries))
+    return inodes, free, vars(store.counters).copy(), server.minor
