@@ -194,8 +194,12 @@ class Testbench:
     def finish(self) -> None:
         """After run(), however it ended: deliver the rest of the log, let the scoreboards close their books."""
         self.host.log.flush()
-        if not self.crash and not self.scoreboards.failures:
+        if self.scoreboards.failures:
+            return
+        if self.crash is None:
             self.scoreboards.finish()
+        elif self.crash.kind == "hang":  # its debts tell what did not come, and at which stage
+            self.crash.owed = [*self.scoreboards.owed(self.host.now_ps()), *self.crash.owed]
 
     def _count(self, batch: list[Record]) -> None:
         progress = self.progress

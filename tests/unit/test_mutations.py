@@ -150,7 +150,7 @@ def avail_event(trace: Trace) -> None:
         (data_twice, "dma", "each once", True),
         (data_behind_the_entry, "descriptors", "all of it before the used entry", True),
         (entry_twice, "descriptors", "once before the used index covers it", True),
-        (entry_behind_the_index, "descriptors", "so many chains are exposed", False),
+        (entry_behind_the_index, "descriptors", "all chains made available", False),
         (index_twice, "descriptors", "1 again", True),
         (torn_index, "descriptors", "byte 0 alone", False),
         (reserved_used_flags, "descriptors", "used flags of queue 2", False),

@@ -19,20 +19,23 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.console import Console
 
 from virtiofs_tb.analysis.difference import Difference
-from virtiofs_tb.analysis.moment import Moment, moment_of
+from virtiofs_tb.analysis.moment import Moment, moment_of, named_in
 from virtiofs_tb.analysis.packets import describe
 from virtiofs_tb.analysis.rings import RingSnapshot
+from virtiofs_tb.analysis.rules import RULES
 from virtiofs_tb.analysis.show import print_rings, us
 from virtiofs_tb.analysis.source import AnalysisError, RunLog, open_run
-from virtiofs_tb.analysis.story import OPEN, Story
+from virtiofs_tb.analysis.story import DESCRIPTORS, INDEX_READ, OPEN, Story
 from virtiofs_tb.host.log import DpuChannel, EngineReplyChannel, EngineRequestChannel, Kind, Record
 from virtiofs_tb.paths import PROFILES, ROOT, RUNS, shown
 from virtiofs_tb.profile import Profile, ProfileError, load
 from virtiofs_tb.report import CARD_PAGE, CARD_TEXT, MODEL, SUMMARY, FailureReport, Summary, microseconds
 
-PACKETS_BEFORE, PACKETS_AFTER = 8, 2
+PACKETS_BEFORE, PACKETS_AFTER, PACKETS_NAMED = 8, 2, 4
+EARLY = "SPLIT-SUP-DX1"
+"""The clause of what was acted on before it was made available."""
 RING_CHAINS, RING_USED = 4, 3
-OPEN_SHOWN, OWED_SHOWN = 6, 8
+OPEN_SHOWN, OWED_SHOWN = 6, 6
 WIDTH = 120
 TEMPLATE = "card.html.j2"
 LEAD_PS, WAVES_PS = 500_000, 5_000_000
@@ -70,6 +73,11 @@ class Clause:
     id: str
     text: str
 
+    @property
+    def rule(self) -> str:
+        """What is held of it, where its text does not say that."""
+        return RULES.get(self.id, "")
+
 
 @dataclass
 class Card:
@@ -88,7 +96,7 @@ class Card:
     story_title: str = ""
     story: list[tuple[str, str, str, str, str]] = field(default_factory=list)
     ring: list[str] = field(default_factory=list)
-    packets: list[tuple[str, str, str, str]] = field(default_factory=list)
+    packets: list[tuple[str, str, str, str, str]] = field(default_factory=list)
     commands: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -149,7 +157,8 @@ def _fill(card: Card, summary: Summary, run: RunLog, moment: Moment) -> None:
     head = moment.story.head if moment.story is not None else -1
     card.ring = _ring_lines([_trimmed(ring, head) for ring in moment.rings if ring.index == moment.queue], run)
     last = moment.records[-1].seq if moment.records else -1
-    card.packets = _packets(run.records, last, failure)
+    card.packets = _packets(run.records, last, moment, failure)
+    card.notes += moment.notes
     name = shown(run.directory)
     card.commands[0] = _again(summary, _window(failure, moment.story, run.end_ps))
     if moment.story is not None and moment.story.unique:
@@ -242,15 +251,36 @@ def _ring_lines(rings: list[RingSnapshot], run: RunLog) -> list[str]:
     return [line.rstrip() for line in buffer.getvalue().splitlines() if line.strip()]
 
 
-def _packets(records: list[Record], last: int, failure: FailureReport) -> list[tuple[str, str, str, str]]:
-    """The last packets before the failure and those right after it; a mark at its own."""
+def _packets(
+    records: list[Record], last: int, moment: Moment, failure: FailureReport
+) -> list[tuple[str, str, str, str, str]]:
+    """Those that the failure names, the last before it and those right after it; a mark at its own."""
     before = ((record, text) for record in reversed(records) if record.seq <= last and (text := _told(record)))
     after = ((record, text) for record in records if record.seq > last and (text := _told(record)))
-    shown_ones = [*reversed([*islice(before, PACKETS_BEFORE)]), *islice(after, PACKETS_AFTER)]
+    latest = [*reversed([*islice(before, PACKETS_BEFORE)])]
+    wanted = _wanted(moment, failure)
+    first = latest[0][0].seq if latest else last
+    earlier = [(r, text) for r in moment.records if r.seq in wanted and r.seq < first and (text := _told(r))]
+    shown_ones = [*earlier[:PACKETS_NAMED], *latest, *islice(after, PACKETS_AFTER)]
     return [
-        (">" if record.seq == failure.seq else " ", us(record.t_ps), str(record.seq), text)
+        (
+            ">" if record.seq == failure.seq else " ",
+            us(record.t_ps),
+            str(record.seq),
+            text,
+            moment.names.get(record.seq, ""),
+        )
         for record, text in shown_ones
     ]
+
+
+def _wanted(moment: Moment, failure: FailureReport) -> set[int]:
+    """Records that a reader wants to see however long ago they were: those that are named, and too early reads."""
+    wanted = set(named_in(failure))
+    if failure.clause == EARLY and moment.story is not None:
+        early = (INDEX_READ, DESCRIPTORS)
+        wanted |= {stage.seq for stage in moment.story.stages if stage.name in early and stage.seq >= 0}
+    return wanted
 
 
 def _told(record: Record) -> str:
@@ -324,6 +354,9 @@ def as_text(card: Card) -> str:
     if card.clause is not None:
         clause = f"  clause    {card.clause.id}: {card.clause.text}"
         lines += textwrap.wrap(clause, WIDTH, subsequent_indent=" " * 12, break_on_hyphens=False)
+        if card.clause.rule:
+            rule = f"  rule      {card.clause.rule}"
+            lines += textwrap.wrap(rule, WIDTH, subsequent_indent=" " * 12, break_on_hyphens=False)
     lines += [f"  others    {card.others} more in summary.json"] if card.others else []
     lines += [f"  note      {note}" for note in card.notes]
     if card.difference is not None:
@@ -342,7 +375,8 @@ def as_text(card: Card) -> str:
     lines += [f"-- {card.ring[0]}", *card.ring[1:]] if card.ring else []
     if card.packets:
         lines.append("-- last packets")
-        lines += [f"{mark} {t_us:>10} {seq:>6}  {text}" for mark, t_us, seq, text in card.packets]
+        width = max(len(row[3]) for row in card.packets) + 2
+        lines += [f"{mark} {t_us:>10} {seq:>6}  {text:<{width}}{name}" for mark, t_us, seq, text, name in card.packets]
     lines.append("-- commands")
     lines += [f"  {what + ':':<24}{command}" for what, command in card.commands]
     return "\n".join(line.rstrip() for line in lines) + "\n"

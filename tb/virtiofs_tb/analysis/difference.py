@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ctypes import Array, LittleEndianStructure, sizeof
+from ctypes import sizeof
 from dataclasses import dataclass
 from typing import Any
 
 from virtiofs_model.layouts import fuse
 from virtiofs_model.layouts.fuse_constants import NotifyCode
 from virtiofs_model.layouts.fuse_operations import OPERATIONS
+from virtiofs_tb.scoreboards.field_names import Field, fields_of
 
 REQUEST, REPLY, NOTIFICATION = "request", "reply", "notification"
 WINDOW = 16  # bytes shown of a part that has no fields
 SHOWN = 6  # rows
-
-Field = tuple[int, int, str]
-"""Offset, size, name."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def _layout(kind: str, opcode: int, message: bytes) -> list[Field]:
     fields: list[Field] = []
     at = 0
     for structure in structures:
-        fields += [(at + offset, size, name) for offset, size, name in _fields(structure)]
+        fields += [(at + offset, size, name) for offset, size, name in fields_of(structure)]
         at += sizeof(structure)
     return fields
 
@@ -102,14 +100,3 @@ def _notification(code: int) -> list[type[Any]]:
     words = NotifyCode(code).name.title().replace("_", "")
     found = getattr(fuse, f"FuseNotify{words}Out", None)
     return [found] if found is not None else []
-
-
-def _fields(structure: type[Any], prefix: str = "") -> Iterator[Field]:
-    """Every scalar of a structure, nested ones with a dot; an array is one field."""
-    for name, kind, *_ in structure._fields_:
-        offset = getattr(structure, name).offset
-        if issubclass(kind, LittleEndianStructure) and not issubclass(kind, Array):
-            for inner, size, inner_name in _fields(kind, f"{prefix}{name}."):
-                yield offset + inner, size, inner_name
-        else:
-            yield offset, sizeof(kind), prefix + name

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from virtiofs_model.tlp import decode, enabled_range
 from virtiofs_tb.analysis import difference as diff
 from virtiofs_tb.analysis.difference import Difference, difference
+from virtiofs_tb.analysis.packet_names import PacketNames
 from virtiofs_tb.analysis.rings import RingSnapshot, rings_at
 from virtiofs_tb.analysis.source import AnalysisError
 from virtiofs_tb.analysis.stories import StoryBuilder
@@ -16,23 +17,36 @@ from virtiofs_tb.analysis.story import NOTIFICATION, OPEN, REQUEST, USED_INDEX, 
 from virtiofs_tb.host.log import Channel, Kind, Record
 from virtiofs_tb.host.port import NotifyResult
 from virtiofs_tb.profile import Profile
-from virtiofs_tb.report import FailureReport
-from virtiofs_tb.scoreboards.events import ChainUsed, EngineNotifySeen, EngineRequestSeen, MailboxNotify, ResetDone
+from virtiofs_tb.report import FailureReport, microseconds
+from virtiofs_tb.scoreboards.events import (
+    ChainUsed,
+    EngineNotifySeen,
+    EngineRequestSeen,
+    MailboxNotify,
+    ResetBegin,
+    ResetDone,
+)
 from virtiofs_tb.scoreboards.fuse import FuseScoreboard, Request
 from virtiofs_tb.scoreboards.observer import Observer
 from virtiofs_tb.scoreboards.ring_state import Chain
 
+NAMED = 400  # of the last records
 CHAIN = re.compile(r"chain (\d+) \(entry (\d+)\) of queue (\d+)")
 QUEUE = re.compile(r"\bqueue (\d+)")
 CONTEXT = re.compile(r"\bcontext (\d+)")
 VECTOR = re.compile(r"\bvector (\d+)")
 SEQ = re.compile(r"\bseq (\d+)")
+WAITED_FOR = re.compile(r"^queue (\d+): (?:.* )?chain (\d+)")
+"""What the driver waited for."""
+OVERTAKEN = " gave at seq "
+"""In a failure that is about the order of a notification, not about its bytes."""
 
 
 @dataclass
 class Moment:
     """A run as it stood when it failed. stories: all, up to then; story: the one that the failure is about, if known;
-    queue: the virtqueue concerned; records, rings: up to the failure."""
+    queue: the virtqueue concerned; records, rings: up to the failure; names: what packets touch, by seq; notes: what
+    else follows from the bytes."""
 
     records: Sequence[Record]
     stories: list[Story]
@@ -40,6 +54,8 @@ class Moment:
     queue: int | None = None
     difference: Difference | None = None
     rings: list[RingSnapshot] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def open(self) -> list[Story]:
@@ -48,10 +64,15 @@ class Moment:
 
 
 class _Watch:
-    """Listens for what happened at the failure's own record, and for messages that are to come."""
+    """Listens for what happened at the failure's own record, for messages that are to come, and for resets.
 
-    def __init__(self, seq: int) -> None:
+    before_reset: available and used index of each queue when the device was reset last, and when that was (ps).
+    """
+
+    def __init__(self, seq: int, observer: Observer) -> None:
         self.seq = seq
+        self.before_reset: dict[int, tuple[int, int, int]] = {}
+        self._observer = observer
         self.used: Chain | None = None
         self.length = 0
         self.request: EngineRequestSeen | None = None
@@ -77,6 +98,11 @@ class _Watch:
     def on_engine_notify(self, event: EngineNotifySeen) -> None:
         self._messages.append(event.message)
 
+    def on_reset_begin(self, event: ResetBegin) -> None:
+        queues = self._observer.rings.queues.items()
+        positions = {index: (queue.avail_idx, queue.used_idx, event.t_ps) for index, queue in queues}
+        self.before_reset = positions or self.before_reset  # a driver may reset twice
+
     def on_reset_done(self, event: ResetDone) -> None:
         self._messages.clear()
 
@@ -85,8 +111,9 @@ def moment_of(records: Sequence[Record], failure: FailureReport, profile: Profil
     """The run up to a failure; up to the end of the log where the failure is not of one record."""
     until = [record for record in records if _is_before(record, failure)]
     observer = Observer(profile)
-    builder, watch = StoryBuilder(observer), _Watch(failure.seq)
-    observer.bind((FuseScoreboard(profile, observer), builder, watch))
+    builder, watch = StoryBuilder(observer), _Watch(failure.seq, observer)
+    names = PacketNames(observer, frozenset(named_in(failure)))
+    observer.bind((FuseScoreboard(profile, observer), builder, watch, names))
     observer.observe(until)
     vectors = {queue.vector: index for index, queue in observer.virtio.queues.items()}
     chain = _chain(observer, watch, failure)
@@ -99,7 +126,31 @@ def moment_of(records: Sequence[Record], failure: FailureReport, profile: Profil
     except AnalysisError:
         moment.rings = []
     moment.story, moment.queue = _concerned(moment, failure, chain, vectors)
+    moment.names = {record.seq: name for record in until[-NAMED:] if (name := names.of(record.seq))}
+    moment.names |= {seq: name for seq in named_in(failure) if (name := names.of(seq))}
+    moment.notes = _foreign(moment)
+    if failure.kind == "hang" and moment.queue in watch.before_reset:
+        avail, used, t_ps = watch.before_reset[moment.queue]
+        moment.notes.append(
+            f"queue {moment.queue} began anew after the reset at {microseconds(t_ps)}; "
+            f"then the device had taken available index {avail} and written used index {used}"
+        )
     return moment
+
+
+def named_in(failure: FailureReport) -> list[int]:
+    """The records that a failure names."""
+    return [int(seq) for seq in SEQ.findall(f"{failure.text} {failure.seen} {failure.expected}")]
+
+
+def _foreign(moment: Moment) -> list[str]:
+    """Where a reply carries the unique of another request: whose it is."""
+    rows = moment.difference.rows if moment.difference is not None else []
+    unique = next((int(row.seen.rsplit("=", maxsplit=1)[-1]) for row in rows if row.name == "unique"), None)
+    owner = _last(story for story in moment.stories if unique and story.unique == unique)
+    if owner is None or owner is moment.story:
+        return []
+    return [f"the bytes carry unique {unique}: that of {owner.op} on queue {owner.queue}, head {owner.head}"]
 
 
 def _is_before(record: Record, failure: FailureReport) -> bool:
@@ -139,6 +190,8 @@ def _difference(watch: _Watch, chain: Chain | None, text: str) -> Difference | N
         return None
     data = bytes(chain.write_store.data[: watch.length])
     if chain.queue.notification:
+        if OVERTAKEN in text:
+            return None
         return difference(diff.NOTIFICATION, 0, watch.next_message, data) if watch.next_message else None
     given = chain.request
     if not isinstance(given, Request) or not given.used_length or "byte" not in text:
@@ -161,11 +214,17 @@ def _concerned(
         head, queue = chain.head, chain.queue.index
     if queue is not None:
         return _last(s for s in stories if s.queue == queue and s.head == head), queue
+    waited_for = WAITED_FOR.search(failure.text)
+    if failure.kind != "check" and waited_for is not None:
+        queue, head = map(int, waited_for.groups())
+        unused = failure.seen == "not used"
+        same = (s for s in stories if (s.queue, s.head) == (queue, head) and (s.state == OPEN or not unused))
+        return _last(same), queue
     if failure.kind != "check":
         waiting = [story for story in moment.open if story.kind == REQUEST] or moment.open
         story = waiting[0] if waiting else _last(stories)
         return story, story.queue if story is not None else None
-    for seq in [failure.seq, *(int(text) for text in SEQ.findall(f"{failure.text} {failure.seen} {failure.expected}"))]:
+    for seq in [failure.seq, *named_in(failure)]:
         story = _last(s for s in stories if seq in s.packets or any(stage.seq == seq for stage in s.stages))
         if story is not None:
             return story, story.queue

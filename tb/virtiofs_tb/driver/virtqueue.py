@@ -287,16 +287,19 @@ class SplitQueue:
         self.harvest()
         if token.used is not None:
             what = f"{self.name}: interrupt for chain {token.head}, which is used"
-            raise DriverTimeout(what, "none", f"one within {timeout_ps} ps", "SPLIT-UNS-D03")
+            raise DriverTimeout(what, "none", f"one within {timeout_ps / 1e6:,.0f} us", "SPLIT-UNS-D03")
         if self.error is None:
-            raise DriverTimeout(f"{self.name}: chain {token.head}", "not used", f"used within {timeout_ps} ps")
+            raise self._unused(token, timeout_ps)
+
+    def _unused(self, token: Token, timeout_ps: int) -> DriverTimeout:
+        return DriverTimeout(f"{self.name}: chain {token.head}", "not used", f"used within {timeout_ps / 1e6:,.0f} us")
 
     async def _poll_for(self, token: Token, timeout_ps: int) -> None:
         end = self.host.now_ps() + timeout_ps
         while token.used is None and self.error is None:
             left = end - self.host.now_ps()
             if left <= 0 or not await self._poll(left):
-                raise DriverTimeout(f"{self.name}: chain {token.head}", "not used", f"used within {timeout_ps} ps")
+                raise self._unused(token, timeout_ps)
 
     async def _poll(self, timeout_ps: int) -> bool:
         """Wait until used.idx moves and harvest. False on time-out."""

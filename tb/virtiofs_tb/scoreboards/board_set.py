@@ -78,6 +78,20 @@ class ScoreboardSet:
                     board.fail(t_ps, seq, "checked nothing in a test that must exercise it", "", "at least 1", "0")
         return self.failures
 
+    def owed(self, t_ps: int) -> list[str]:
+        """What is owed at `t_ps`, in words; for a run that was given up, whose debts are no failures of their own."""
+        found: list[Failure] = []
+        for board in self.boards:
+            board.report = found.append
+            board.finish(t_ps, self.observer.seq)
+            board.report = self._report
+        self._finished = True
+        return [
+            f"{debt.board}{f' [{debt.clause}]' if debt.clause else ''}: {debt.text}: expected {debt.expected}, "
+            f"seen {debt.seen}"
+            for debt in found
+        ]
+
     @property
     def counts(self) -> dict[str, int]:
         """How many things each scoreboard checked."""

@@ -18,7 +18,7 @@ from virtiofs_model.config_space import (
     ConfigSpace,
     write_masks,
 )
-from virtiofs_model.layouts.virtio import DeviceStatus, IsrStatus
+from virtiofs_model.layouts.virtio import DeviceStatus, Feature, IsrStatus
 from virtiofs_model.registers import DeviceStraps, NotifyPolicy, VirtioRegisters
 from virtiofs_tb.profile import Profile
 from virtiofs_tb.scoreboards.base import Scoreboard
@@ -35,6 +35,7 @@ from virtiofs_tb.scoreboards.events import (
     RegisterWrite,
     ResetDone,
 )
+from virtiofs_tb.scoreboards.field_names import GOLDEN, REGISTERS, FieldDifference, first_difference
 from virtiofs_tb.scoreboards.memory_map import AVAIL, DESC, TABLE
 from virtiofs_tb.scoreboards.observer import Observer
 
@@ -201,9 +202,12 @@ class ConfigSpaceScoreboard(Scoreboard):
         if pci_cfg and offset == pci_cfg + 16:
             return  # the window: judged as the register read that it is
         if (seen ^ expected) & mask:
+            pair = ((value & mask).to_bytes(4, "little") for value in (expected, seen))
+            field = first_difference(GOLDEN, offset, *pair)
+            field = field or FieldDifference("no field", f"{expected & mask:#010x}", f"{seen & mask:#010x}")
             self.fail(
-                event.t_ps, event.seq, f"configuration space at {offset:#x} (bytes {request.be:#x})", "PCI-BUS-D01",
-                f"{expected & mask:#010x}", f"{seen & mask:#010x}",
+                event.t_ps, event.seq, f"{field.name}, in configuration space at {offset:#x}",
+                "PCI-CAP-D01" if field.name.startswith("cap_len ") else "PCI-BUS-D01", field.expected, field.seen,
             )  # fmt: skip
         errors = (seen >> 16) & int(STATUS_RW1C) if offset == STATUS & ~3 else 0
         if errors and not self._error_cause:
@@ -290,10 +294,20 @@ class ConfigSpaceScoreboard(Scoreboard):
         where = (
             f"{event.region} structure at {event.at:#x}" if event.region else f"BAR {event.bar} at {event.offset:#x}"
         )
-        self.fail(
-            event.t_ps, event.seq, f"read of {event.length} bytes of the {where}", clause,
-            expected.hex(" "), event.data.hex(" "),
-        )  # fmt: skip
+        field = first_difference(REGISTERS.get(event.region, []), event.at, expected, event.data)
+        if field is None:
+            what, pair = f"read of {event.length} bytes of the {where}", (expected.hex(" "), event.data.hex(" "))
+        else:
+            what, pair = f"{field.name}, read in the {where}", (field.expected, field.seen)
+        if clause == "FEAT-D03":
+            pair = f"{pair[0]}, since {self._refused()}", pair[1]
+        self.fail(event.t_ps, event.seq, what, clause, *pair)
+
+    def _refused(self) -> str:
+        """Why FEATURES_OK may not stand."""
+        virtio = self.observer.virtio
+        without = "" if virtio.driver_features >> Feature.VERSION_1 & 1 else ", without VERSION_1"
+        return f"the driver accepts features {virtio.driver_features:#x}{without}"
 
     def _common(self, event: RegisterRead, expected: bytes | None) -> None:
         at, data = event.at, event.data

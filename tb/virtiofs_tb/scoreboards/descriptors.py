@@ -62,8 +62,9 @@ class DescriptorScoreboard(Scoreboard):
             self.count("order")
             if event.passed:
                 self.fail(
-                    event.t_ps, event.seq, f"{chain} is taken up", "SPLIT-SUP-DX1",
-                    f"entry {chain.position - 1 & 0xFFFF} first", "its head is not read yet",
+                    event.t_ps, event.seq, f"{chain} is taken up before its turn", "SPLIT-SUP-DX1",
+                    f"entry {chain.position - 1 & 0xFFFF} of the available ring first",
+                    "a read of this chain's head, and none yet of that entry's",
                 )  # fmt: skip
 
     def on_chain_used(self, event: ChainUsed) -> None:

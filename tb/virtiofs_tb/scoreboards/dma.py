@@ -117,13 +117,16 @@ class DmaScoreboard(Scoreboard):
             other = rings.readable.find(start, start + 1)
             near = rings.writable.nearest(start)
             descriptors = any(region.chain is None for region in other)
-            clause = "SPLIT-DESC-D04" if descriptors else "SPLIT-DESC-D01" if other else "SPLIT-USED-D02"
+            # The one that says where a device may not write: all that is no writable buffer.
+            clause = "SPLIT-DESC-D04" if descriptors else "SPLIT-DESC-D01"
             expected = "a used ring or the writable part of an exposed chain"
         seen = f"{start:#x}..{end:#x}"
         if other:
             seen += f", in the {other[0]}"
+        elif near is not None and start < near.end:
+            seen += f", {end - near.end} beyond the end of the {near}"
         elif near is not None:
-            seen += f", after the start of the {near}"
+            seen += f", {start - near.end} bytes behind the {near}"
         self.fail(event.t_ps, event.seq, f"{what} of {end - start} bytes", clause, expected, seen)
 
     # ---- form ----

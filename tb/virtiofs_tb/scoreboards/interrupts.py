@@ -81,6 +81,7 @@ class InterruptScoreboard(Scoreboard):
         self._config_sent = 0
         self._config_cause_seq = 0  # a configuration interrupt whose cause was not seen yet
         self._isr_due = False
+        self._used_last: UsedIndex | None = None
         self._function_masked_seq = -1
         self._function_settled = False
 
@@ -120,6 +121,7 @@ class InterruptScoreboard(Scoreboard):
     def on_used_index(self, event: UsedIndex) -> None:
         self.count("used index")
         self._queue(event.queue.index).undecided.append((event.seq, event.t_ps, event.old, event.new))
+        self._used_last = event
 
     def on_suppression_read(self, event: SuppressionRead) -> None:
         state = self._queues.get(event.queue.index)
@@ -234,14 +236,18 @@ class InterruptScoreboard(Scoreboard):
     def _spurious(self, event: Interrupt, vector: int) -> None:
         queues = [index for index, q in self.observer.virtio.queues.items() if q.enabled and q.vector == vector]
         undecided = [index for index in queues if self._queue(index).undecided]
+        seen = "sent"
         if not queues:
             clause, expected = "PCI-USEDINT-D01", "no message: no queue has this vector"
+            used = self._used_last
+            if used is not None and self._vector_of(used.queue.index) == VIRTIO_MSI_NO_VECTOR:
+                seen += f" after queue {used.queue.index}, whose vector is NO_VECTOR, used a buffer at seq {used.seq}"
         elif undecided:
             clause = "SPLIT-UNS-D03"
             expected = "a read of the suppression word, issued after the used index, first"
         else:
             clause, expected = "SPLIT-UNS-D02", "none: no used buffer asks for it"
-        self.fail(event.t_ps, event.seq, f"MSI-X message of vector {vector}", clause, expected, "sent")
+        self.fail(event.t_ps, event.seq, f"MSI-X message of vector {vector}", clause, expected, seen)
 
     # ---- configuration interrupts ----
 
@@ -326,7 +332,7 @@ class InterruptScoreboard(Scoreboard):
                 if old and self._masked_long(state, event.t_ps):
                     self.fail(
                         event.t_ps, event.seq, f"pending bit of vector {vector}, which is masked", "PCI-BUS-D01",
-                        "1: an interrupt is waiting", "0",
+                        f"1: queue {state.grants[0][0]} asked for an interrupt, and the mask stands", "0: it is lost",
                     )  # fmt: skip
 
     @staticmethod

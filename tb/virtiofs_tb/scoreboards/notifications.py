@@ -52,12 +52,12 @@ class Message:
 
 @dataclass(slots=True)
 class Delivery:
-    """A message that the driver got. earlier: the newest reply that had to be used before a message stored then."""
+    """A message that the driver got. open_replies: given and not used then, by seq: the chain of each."""
 
     data: bytes
     t_ps: int
     seq: int
-    open_replies: tuple[int, ...]
+    open_replies: dict[int, str]
 
 
 class NotificationScoreboard(Scoreboard):
@@ -265,7 +265,7 @@ class NotificationScoreboard(Scoreboard):
                 "none before the INIT reply is used",
                 "one is used",
             )
-        open_replies = tuple(seq for seq, reply in self._replies.items() if not reply.dead)
+        open_replies = {seq: str(reply) for seq, reply in self._replies.items() if not reply.dead}
         self._delivered.append(Delivery(data, event.t_ps, event.seq, open_replies))
         self._settle()
 
@@ -320,7 +320,8 @@ class NotificationScoreboard(Scoreboard):
                 self.fail(
                     delivery.t_ps, delivery.seq,
                     f"a notification that the {message.source} gave at seq {message.stored_seq} is used",
-                    "FS-NQ-DI1", f"the reply given at seq {late[0]} used before it", "that reply is still open",
+                    "FS-NQ-DI1", f"the reply given before it, at seq {late[0]}, used first",
+                    f"that reply is still open: {delivery.open_replies[late[0]]}",
                 )  # fmt: skip
 
     def _take(self, data: bytes) -> Message | None:
@@ -344,9 +345,10 @@ class NotificationScoreboard(Scoreboard):
         self._mailbox.popleft()
 
     def _wrong(self, delivery: Delivery, expected: Message) -> None:
-        known = any(message.data == delivery.data for message in self._mailbox)
-        if known:
-            seen = "a message that was taken later"
+        known = next((at for at, message in enumerate(self._mailbox) if message.data == delivery.data), -1)
+        if known >= 0:
+            later = self._mailbox[known]
+            seen = f"that of {len(later.data)} bytes taken at seq {later.stored_seq}, {known} messages later"
         elif len(delivery.data) != len(expected.data):
             seen = f"{len(delivery.data)} bytes that no message has"
         else:

@@ -138,10 +138,10 @@ class RingTracker:
             t_ps,
             seq,
             chain.queue,
-            f"{chain} is acted on, but its {what} was never covered by a read issued after its index was delivered",
+            f"{chain} is acted on, but no read of its {what} was issued after its available index was delivered",
             "SPLIT-SUP-DX1",
-            f"a read of the {what} issued after seq {chain.pub_seq}",
-            "only reads issued before",
+            f"a read of the {what} issued after seq {chain.pub_seq}, which delivered the index",
+            "only reads that were issued before it, when that memory may have held something else",
         )
 
     def violation(self, t_ps: int, seq: int, queue: Queue, text: str, clause: str, expected: str, seen: str) -> None:

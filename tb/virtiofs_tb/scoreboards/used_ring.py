@@ -72,7 +72,15 @@ class UsedRing:
     def _entry_written(self, queue: Queue, slot: int, twice: bool, write: DmaWrite) -> None:
         """A used entry is for a chain that is open; twice: some byte of it was written since it was used last."""
         owed = queue.avail_idx - queue.used_idx & 0xFFFF
-        if (slot - queue.used_idx) % queue.size >= owed:
+        if not owed:
+            whole = len(write.data) == _USED.size
+            head = f"chain {_USED.unpack(write.data)[0]}" if whole else f"entry {slot}"
+            self._tracker.violation(
+                write.t_ps, write.seq, queue, f"used entry {slot} of queue {queue.index} is written", "SPLIT-USED-D01",
+                f"none: all chains made available, up to entry {queue.avail_idx - 1 & 0xFFFF}, are used already",
+                f"one that returns {head} again",
+            )  # fmt: skip
+        elif (slot - queue.used_idx) % queue.size >= owed:
             self._tracker.violation(
                 write.t_ps, write.seq, queue, f"used entry {slot} of queue {queue.index} is written", "SPLIT-USED-D01",
                 f"one of the {owed} from entry {queue.used_idx % queue.size} on: so many chains are exposed", f"{slot}",
