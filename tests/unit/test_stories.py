@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from virtiofs_tb.analysis import story as names
 from virtiofs_tb.analysis.source import RunLog, open_run
 from virtiofs_tb.analysis.stories import tell
 from virtiofs_tb.analysis.story import DONE, OPEN, REFUSED, RESET, STAGES, Story, latencies
+from virtiofs_tb.driver.notes import TOOK, parse_took
 from virtiofs_tb.host.log import Channel, DpuChannel, EngineReplyChannel, EngineRequestChannel, Kind, Record
 
 RING = (names.DOORBELL, names.INDEX_READ, names.ENTRY_READ, names.DESCRIPTORS)
@@ -140,6 +142,38 @@ def test_buffers_are_reposted(stories: list[Story]) -> None:
     for story in again:
         reposted, used = story.stage(names.REPOSTED), story.stage(names.USED_INDEX)
         assert reposted and used and reposted.end_seq > used.seq
+
+
+def test_a_story_ends_with_the_driver(run: RunLog, stories: list[Story]) -> None:
+    """Each used chain is taken once, after its used index; the last stage but for the buffer that comes back."""
+    finished = [story for story in stories if story.state == names.DONE]
+    taken = [story.stage(names.DRIVER) for story in finished]
+    assert len(finished) > 100 and all(taken)
+    for story, stage in zip(finished, taken, strict=True):
+        used = story.stage(names.USED_INDEX)
+        assert used is not None and stage is not None
+        assert used.seq < stage.seq and used.end_ps <= stage.t_ps and not stage.packets
+        after = story.stages[story.stages.index(stage) + 1 :]
+        assert [later.name for later in after] in ([], [names.REPOSTED])
+    notes = [(record.seq, parse_took(record.payload.decode())) for record in of_kind(run, Kind.NOTE, 0)]
+    heads = sorted((seq, took.queue, head) for seq, took in notes if took is not None for head in took.heads)
+    assert heads == sorted((s.seq, story.queue, story.head) for s, story in zip(taken, finished, strict=True) if s)
+
+
+def test_another_driver_says_nothing_of_its_own(run: RunLog, stories: list[Story]) -> None:
+    """Without its notes, or with notes of others that look like them, the same stories are told without that stage."""
+    others = (b"took a break", b'took {"queue":2}', b'took {"queue":2,"heads":[999]}', b"took 5", b"took [5]")
+    records = []
+    for number, record in enumerate(run.records):
+        if record.kind == Kind.NOTE and record.payload.startswith(TOOK.encode()):
+            record = replace(record, payload=others[number % len(others)])
+        records.append(record)
+    told = tell(records)
+    assert [(story.number, story.op, story.end_ps) for story in told] == [
+        (story.number, story.op, story.end_ps) for story in stories
+    ]
+    for story, before in zip(told, stories, strict=True):
+        assert story.stages == [stage for stage in before.stages if stage.name != names.DRIVER]
 
 
 def test_what_stages_add_is_the_whole(stories: list[Story]) -> None:

@@ -71,7 +71,7 @@ class Suppression:
 @dataclass(slots=True)
 class Draft:
     """A chain while it is watched. reads: of its readable part; written: a used entry that no index covers,
-    and its length."""
+    and its length; taken: by the driver."""
 
     chain: Chain
     index: Fetch | None = None
@@ -85,6 +85,7 @@ class Draft:
     used: Used | None = None
     suppression: Suppression | None = None
     interrupt: tuple[Moment, str] | None = None
+    taken: tuple[Moment, str] | None = None
     reset: Moment | None = None
     message: Message | None = None
     reposted: Draft | None = None
@@ -192,7 +193,7 @@ def _job(job: Job, bulk: list[Fetch], writes: list[Moment]) -> Stage:
 
 
 def _given_back(draft: Draft, writes: list[Moment]) -> list[Stage]:
-    """From the scatter to the interrupt."""
+    """From the scatter to the driver, where that one says when it took the entry."""
     stages = []
     if writes:
         stages.append(_spanning(names.SCATTER, writes, f"{len(draft.chain.write_store.data)} bytes"))
@@ -210,6 +211,9 @@ def _given_back(draft: Draft, writes: list[Moment]) -> list[Stage]:
     if draft.interrupt is not None:
         moment, text = draft.interrupt
         stages.append(_at(names.INTERRUPT, moment, [moment], text))
+    if draft.taken is not None:
+        moment, text = draft.taken
+        stages.append(_at(names.DRIVER, moment, (), text))
     return stages
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from virtiofs_tb.analysis.packets import describe
 from virtiofs_tb.analysis.source import AnalysisError
 from virtiofs_tb.analysis.story import REPOSTED, Story
+from virtiofs_tb.driver.notes import parse_took
 from virtiofs_tb.host.log import Channel, Kind, Record
 
 STORIES_PID, PACKETS_PID = 1, 2
@@ -44,6 +45,14 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text)
     except OSError as error:
         raise AnalysisError(f"{path}: {error.strerror}") from None
+
+
+def mark_of(record: Record) -> str:
+    """What a note of the run or a reset of the pin says; empty for anything else, and for notes of single chains."""
+    if record.kind == Kind.NOTE:
+        text = record.payload.decode(errors="replace")
+        return text if parse_took(text) is None else ""
+    return "reset" if record.kind == Kind.RESET else ""
 
 
 def trace_events(stories: Sequence[Story], records: Sequence[Record]) -> list[Event]:
@@ -158,8 +167,8 @@ def _marks(records: Sequence[Record]) -> list[Event]:
     """Notes of the run and resets of the pin, across everything."""
     marks: list[Event] = []
     for record in records:
-        if record.kind in (Kind.NOTE, Kind.RESET):
-            text = record.payload.decode(errors="replace") if record.kind == Kind.NOTE else "reset"
+        text = mark_of(record)
+        if text:
             mark = {"ph": "i", "s": "g", "name": text, "cat": "mark", "pid": STORIES_PID, "tid": 0}
             marks.append({**mark, "ts": _us(record.t_ps // 1000)})
     return marks

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from virtiofs_tb.analysis.export import mark_of
 from virtiofs_tb.analysis.ftr import Attributes, Recording
 from virtiofs_tb.analysis.packets import describe
 from virtiofs_tb.analysis.source import AnalysisError
@@ -121,11 +122,8 @@ def _times(begin_ps: int, end_ps: int) -> tuple[int, int]:
 
 def _marks(recording: Recording, records: Sequence[Record]) -> None:
     """Notes of the run and resets of the pin."""
-    stream = recording.stream(RUN, "notes")
-    notes, resets = recording.generator(stream, "note"), recording.generator(stream, "reset")
+    generator = recording.generator(recording.stream(RUN, "notes"), "note")
     for record in records:
-        times = _times(record.t_ps, record.t_ps)
-        if record.kind == Kind.NOTE:
-            recording.transaction(notes, *times, {"what": record.payload.decode(errors="replace")})
-        elif record.kind == Kind.RESET:
-            recording.transaction(resets, *times, {"seq": record.seq})
+        text = mark_of(record)
+        if text:
+            recording.transaction(generator, *_times(record.t_ps, record.t_ps), {"what": text})

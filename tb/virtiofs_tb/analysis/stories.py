@@ -25,6 +25,7 @@ from virtiofs_tb.analysis.drafts import (
     tell_waiting,
 )
 from virtiofs_tb.analysis.story import Story
+from virtiofs_tb.driver.notes import parse_took
 from virtiofs_tb.host.log import Record
 from virtiofs_tb.host.port import NotifyResult
 from virtiofs_tb.profile import Profile
@@ -45,6 +46,7 @@ from virtiofs_tb.scoreboards.events import (
     IndexRead,
     Interrupt,
     MailboxNotify,
+    Note,
     ResetBegin,
     ResetDone,
     SuppressionRead,
@@ -82,6 +84,7 @@ class StoryBuilder:
         self._undecided: dict[int, list[Draft]] = {}
         self._deciding: dict[int, list[Draft]] = {}  # by seq of the read of the suppression word
         self._awaiting: dict[int, list[Draft]] = {}
+        self._untaken: dict[tuple[int, int], Draft] = {}  # used chains by queue and head
         self._served: dict[int, list[Draft]] = {}  # those that had the last interrupt of their queue
         self._parts: dict[int, EnginePart] = {}  # by identity of the FUSE scoreboard's request
         self._contexts: dict[int, EnginePart] = {}
@@ -187,6 +190,7 @@ class StoryBuilder:
         entry = (self._used_writes.get(event.entry_seq, event.t_ps), event.entry_seq)
         draft.used = Used(entry, (event.t_ps, event.seq), event.length)
         self._settle_engine(draft)
+        self._untaken[chain.queue.index, chain.head] = draft
         self._undecided.setdefault(chain.queue.index, []).append(draft)
         if chain.queue.notification:
             self._consumed[_buffer(chain)] = draft
@@ -206,7 +210,7 @@ class StoryBuilder:
             if head == chain.head and seq > chain.pub_seq and seq in self._used_writes:
                 draft.written = ((self._used_writes[seq], seq), length)
 
-    # ---- interrupts ----
+    # ---- interrupts, and the driver ----
 
     def _decision_asked_for(self, event: DmaRead, queue: Queue) -> None:
         """A read of the suppression word decides about all used indexes that were written since the last one."""
@@ -236,6 +240,15 @@ class StoryBuilder:
                 for draft in served:
                     draft.interrupt = ((event.t_ps, event.seq), f"vector {queues[index].vector}")
                 self._served[index] = served
+
+    def on_note(self, event: Note) -> None:
+        took = parse_took(event.text)
+        if took is not None:
+            text = f"{len(took.heads)} chains at once" if len(took.heads) > 1 else ""
+            for head in took.heads:
+                draft = self._untaken.pop((took.queue, head), None)
+                if draft is not None:
+                    draft.taken = ((event.t_ps, event.seq), text)
 
     # ---- the engine ----
 
@@ -366,7 +379,7 @@ class StoryBuilder:
         for waiting in (
             self._drafts, self._waiting, self._unmatched, self._undecided, self._awaiting, self._parts, self._consumed,
             self._entries, self._contexts, self._rung, self._deciding,
-            self._served,
+            self._served, self._untaken,
         ):  # fmt: skip
             waiting.clear()
 

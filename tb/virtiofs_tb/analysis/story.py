@@ -25,11 +25,13 @@ USED_ENTRY = "used entry"
 USED_INDEX = "used index"
 SUPPRESSION_READ = "suppression read"
 INTERRUPT = "interrupt"
+DRIVER = "driver completion"
 REPOSTED = "reposted"
 
 STAGES = (
     MESSAGE, DOORBELL, INDEX_READ, ENTRY_READ, DESCRIPTORS, BUFFER, GATHER, ENGINE_REQUEST, MOVER_JOB, ENGINE_REPLY,
-    SCATTER, USED_ENTRY, USED_INDEX, SUPPRESSION_READ, INTERRUPT, REPOSTED,
+    SCATTER, USED_ENTRY, USED_INDEX, SUPPRESSION_READ, INTERRUPT, DRIVER,
+    REPOSTED,
 )  # fmt: skip
 """Names of all stages, in the order in which a story passes them."""
 

@@ -131,7 +131,7 @@ class NotifyPool:
             left = end - self.host.now_ps()
             self._news.clear()
             if left <= 0 or not await self._news.wait(left):
-                if self.queue.harvest():
+                if self.queue.harvest(noted=False):
                     raise DriverTimeout(f"interrupt of {self.queue.name}", "none", "one for each used buffer")
                 raise DriverTimeout(what, f"{len(seen)} after {timeout_ps / 1e6:,.0f} us", what)
 

@@ -27,6 +27,7 @@ from virtiofs_model.layouts.virtio import (
 from virtiofs_tb.host.port import Event, HostPort, Store
 
 from .errors import DriverError, DriverTimeout, QueueStopped
+from .notes import took
 
 _DESCRIPTOR = Struct("<QIHH")
 _NEXT, _WRITE = int(DescFlags.NEXT), int(DescFlags.WRITE)
@@ -194,8 +195,11 @@ class SplitQueue:
         if enabled:
             self.harvest()
 
-    def harvest(self) -> list[Token]:
-        """Take all new used entries; wakes who waits on them. An impossible entry breaks the queue."""
+    def harvest(self, noted: bool = True) -> list[Token]:
+        """Take all new used entries; wakes who waits on them. An impossible entry breaks the queue.
+
+        noted: say so in the log. Who has given up waiting does not: a note there would say that all went well.
+        """
         if self.error is not None:
             return []
         idx = int.from_bytes(self.host.memory.read(self.used + 2, 2), "little")
@@ -235,6 +239,8 @@ class SplitQueue:
             if token.event is not None:
                 token.event.set()
         if done:
+            if noted:
+                self.host.note(took(self.index, [token.head for token in done]))
             self._space.set()
             if self.on_used is not None:
                 self.on_used(done)
@@ -284,7 +290,7 @@ class SplitQueue:
 
     def _timed_out(self, token: Token, timeout_ps: int) -> None:
         """The event did not come: a chain that is back without an interrupt is another fault than one that is not."""
-        self.harvest()
+        self.harvest(noted=False)
         if token.used is not None:
             what = f"{self.name}: interrupt for chain {token.head}, which is used"
             raise DriverTimeout(what, "none", f"one within {timeout_ps / 1e6:,.0f} us", "SPLIT-UNS-D03")

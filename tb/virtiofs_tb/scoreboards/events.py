@@ -413,3 +413,12 @@ class Failure:
         if self.expected or self.seen:
             line += f"; expected {self.expected}, seen {self.seen}"
         return line + (f" [{self.clause}]" if self.clause else "")
+
+
+@dataclass(slots=True)
+class Note:
+    """What the host's side wrote into the log: no sign of the endpoint, and nothing that a check may hang on."""
+
+    t_ps: int
+    seq: int
+    text: str

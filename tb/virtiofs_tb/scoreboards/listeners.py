@@ -25,6 +25,7 @@ from virtiofs_tb.scoreboards.events import (
     IndexRead,
     Interrupt,
     MailboxNotify,
+    Note,
     PinReset,
     QueueEnabled,
     QueueFault,
@@ -78,6 +79,7 @@ class Listeners:
         self.on_storage: list[Callable[[StorageAccess], None]] = []
         self.on_dpu_access: list[Callable[[DpuAccess], None]] = []
         self.on_mailbox_notify: list[Callable[[MailboxNotify], None]] = []
+        self.on_note: list[Callable[[Note], None]] = []
         self.on_tick: list[Callable[[Tick], None]] = []
 
     def add(self, board: object) -> None:

@@ -24,6 +24,7 @@ from virtiofs_tb.scoreboards.events import (
     EngineRequestSeen,
     Interrupt,
     MailboxNotify,
+    Note,
     PinReset,
     QueueEnabled,
     RegisterRead,
@@ -530,6 +531,9 @@ class Observer:
                 storage = StorageAccess(t_ps, seq, channel == ENGINE_STORAGE_WRITE, record.address, record.payload)
                 for on_storage in listeners.on_storage:
                     on_storage(storage)
+        elif kind == Kind.NOTE:
+            for on_note in listeners.on_note:
+                on_note(Note(t_ps, seq, record.payload.decode(errors="replace")))
         elif kind == Kind.RESET:
             self._pin_reset(t_ps, seq)
         elif kind == Kind.DPU_OPERATION:
