@@ -13,10 +13,20 @@ export VIRTIOFS_ENGINE  := $(value ENGINE)
 export VIRTIOFS_FROM    := $(value FROM)
 export VIRTIOFS_TO      := $(value TO)
 export VIRTIOFS_GROUPS  := $(value GROUPS)
+export VIRTIOFS_VARIANT := $(value VARIANT)
+export VIRTIOFS_TARGET  := $(value TARGET)
+
+# `make linux SHELL=1` asks for a shell in the guest; make itself goes on with the one that it needs.
+ifeq ($(origin SHELL),command line)
+ifneq ($(filter 1 yes on true,$(SHELL)),)
+export VIRTIOFS_GUEST_SHELL := 1
+override SHELL := /bin/sh
+endif
+endif
 
 setup = @$(PYTHON) tools/bootstrap.py $(1) && .venv/bin/virtiofs-tb $(2)
 
-.PHONY: help sim waves test list lint lock peers bench clean
+.PHONY: linux help sim waves test list lint lock peers bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
@@ -33,6 +43,9 @@ test: ## all tests: unit tests without a simulator, then simulations
 
 peers: ## hold the endpoint beside QEMU's device and virtiofsd, and run tests/peers
 	$(call setup,sim,peers)
+
+linux: ## boot Linux as the endpoint's driver (VARIANT=names TARGET=rtl|model; SHELL=1: a shell in it)
+	$(call setup,sim,linux)
 
 bench: ## how fast the random part runs, and in how much memory
 	$(call setup,sim,bench)

@@ -34,6 +34,7 @@ from virtiofs_tb.arguments import (
     parse_scoreboards,
     parse_tests,
 )
+from virtiofs_tb.guest.command import linux
 from virtiofs_tb.model_run import model
 from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT, RUNS
 from virtiofs_tb.peers.command import peers
@@ -130,6 +131,7 @@ def waves(
     sys.exit(summary.result_class)
 
 
+cli.add_command(linux)
 cli.add_command(model)
 cli.add_command(shrink)
 cli.add_command(peers)

@@ -1,0 +1,52 @@
+"""The guest's initial file system: Debian's static busybox, and the scripts of files/, packed by cpio."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from virtiofs_tb.guest.errors import GuestBuildError
+
+FILES = Path(__file__).parent / "files"
+BUSYBOX = Path("/bin/busybox")
+DIRECTORIES = ("bin", "dev", "mnt", "proc", "sys", "tmp")
+
+
+def key() -> str:
+    """Names what the archive is made of."""
+    digest = hashlib.sha256(BUSYBOX.read_bytes())
+    for script in sorted(FILES.iterdir()):
+        digest.update(script.name.encode() + b"\0" + script.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def build(target: Path) -> None:
+    """Write the compressed archive to `target`. Raises GuestBuildError."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name in DIRECTORIES:
+            (root / name).mkdir()
+        shutil.copy(BUSYBOX, root / "bin" / "busybox")
+        applets = subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split()
+        for applet in applets:
+            if applet != "busybox":
+                (root / "bin" / applet).symlink_to("busybox")
+        for script in sorted(FILES.iterdir()):
+            shutil.copy(script, root / script.name)
+            (root / script.name).chmod(0o755)
+        names = sorted(str(path.relative_to(root)) for path in root.rglob("*"))
+        packed = subprocess.run(
+            ["cpio", "--quiet", "--create", "--format=newc", "--owner=0:0"],
+            cwd=root,
+            input="\n".join(names).encode(),
+            capture_output=True,
+        )
+        if packed.returncode != 0:
+            raise GuestBuildError(f"cpio cannot pack the guest's files: {packed.stderr.decode().strip()}")
+        partial = target.with_suffix(".part")
+        partial.write_bytes(gzip.compress(packed.stdout, compresslevel=6, mtime=0))
+        partial.replace(target)

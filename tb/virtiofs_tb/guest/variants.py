@@ -1,0 +1,91 @@
+"""What `make linux` runs: how the endpoint is set up, who answers, and what Linux must make of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from virtiofs_model.layouts.virtio import Feature
+from virtiofs_tb.host.port import Straps
+
+
+class Server(Enum):
+    """Who answers FUSE behind the endpoint."""
+
+    GOLDEN = "golden"  # the firmware engine with the golden file system
+    DIRECTORY = "directory"  # the firmware engine with a directory of the host
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One setting. check: the script of the guest, by the numbering that it expects (guest/files)."""
+
+    name: str
+    summary: str
+    request_queues: int
+    indirect: bool
+    notification: bool
+    literal: bool = False
+    server: Server = Server.GOLDEN
+
+    @property
+    def straps(self) -> Straps:
+        """What the DPU sets before the guest boots."""
+        features = Feature.VERSION_1.mask
+        if self.indirect:
+            features |= Feature.INDIRECT_DESC.mask
+        if self.notification:
+            features |= Feature.FS_NOTIFICATION.mask
+        return Straps(
+            num_request_queues=self.request_queues,
+            features=features,
+            literal_numbering=self.literal,
+            tag=self.tag.encode(),
+        )
+
+    @property
+    def tag(self) -> str:
+        """By which the guest mounts; the device's has 36 bytes at most (struct virtio_fs_config)."""
+        return f"linux-{self.name}"
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """For the guest's script."""
+        return {"tag": self.tag, "numbering": "literal" if self.literal else "deployed"}
+
+    @property
+    def must_check(self) -> tuple[str, ...]:
+        """Scoreboards that must have had work. Nobody sends notifications to a driver that does not take them."""
+        return ("config_space",) if self.literal else ("config_space", "descriptors", "fuse", "dma", "interrupts")
+
+
+VARIANTS = {
+    variant.name: variant
+    for variant in (
+        Variant("indirect", "indirect descriptors, one request queue", 1, indirect=True, notification=False),
+        Variant("direct", "no indirect descriptors, four request queues", 4, indirect=False, notification=False),
+        Variant(
+            "notification",
+            "the notification feature is offered, which Linux does not take; deployed numbering",
+            4,
+            indirect=True,
+            notification=True,
+        ),
+        Variant(
+            "literal",
+            "queues numbered by the letter of the specification: Linux finds no queue 1 and must give up",
+            4,
+            indirect=True,
+            notification=True,
+            literal=True,
+        ),
+        Variant(
+            "directory",
+            "a directory of the host answers, and what the guest left in it is compared outside",
+            1,
+            indirect=False,
+            notification=True,
+            server=Server.DIRECTORY,
+        ),
+    )
+}
