@@ -181,7 +181,7 @@ module directory_lister
         end
     end
 
-    assign list_ready = state_reg == IDLE && !sending && !list_done;
+    assign list_ready = state_reg == IDLE && !hold && !sending && !list_done;
     assign begin_listing = list_valid && list_ready;
     assign send = list_done;
     assign holding = hold && (state_reg == IDLE || state_reg == DOT || state_reg == ENTRY || state_reg == FINISH);
