@@ -42,7 +42,7 @@ test: ## all tests: unit tests without a simulator, then simulations
 	$(call setup,sim,test)
 
 peers: ## hold the endpoint beside QEMU's device and virtiofsd, and run tests/peers
-	$(call setup,sim,peers)
+	$(call setup,peers,peers)
 
 linux: ## boot Linux as the endpoint's driver (VARIANT=names TARGET=rtl|model; SHELL=1: a shell in it)
 	$(call setup,sim,linux)
@@ -57,7 +57,7 @@ lint: ## Verilator, slang and Yosys for hdl/; ruff and mypy for Python
 	$(call setup,lint,lint)
 
 lock: ## write requirements/*.txt anew from pyproject.toml (needs uv)
-	@for group in sim lint; do uv pip compile --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-package systemc --python-version 3.10 -q pyproject.toml --extra build $$( [ $$group = lint ] && echo --extra lint ) -o requirements/$$group.txt || exit 1; done
+	@for group in sim peers lint; do uv pip compile --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-package systemc --python-version 3.10 -q pyproject.toml --extra build $$( [ $$group = sim ] || echo --extra peers ) $$( [ $$group = lint ] && echo --extra lint ) -o requirements/$$group.txt || exit 1; done
 
 clean: ## remove everything generated, .venv too
 	@rm -rf sim_build .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info && find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Create .venv from a lock file: what `make` runs before anything else, with the system's own Python.
 
-Usage: bootstrap.py {sim|lint}. Standard library only. Nothing is done when the lock file has not changed since the
+Usage: bootstrap.py {sim|peers|lint}. Standard library only. Nothing is done when the lock file has not changed since the
 last time. Every problem is one line and exit status 2; the class is also left in sim_build/setup/summary.json.
 """
 
@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-GROUPS = ("sim", "lint")
+GROUPS = ("sim", "peers", "lint")
 USAGE_ERROR = 2
 
 # tool, the Debian package that brings it, what it is for
