@@ -242,7 +242,7 @@ def test_data_that_cannot_be_read_leaves_the_pages(client: Client) -> None:
     body = bytes(fuse.FuseWriteIn(fh=FILE, offset=0, size=2 * PAGE)) + bytes(2 * PAGE)
     message = bytes(fuse.FuseInHeader(len=40 + len(body), opcode=Opcode.WRITE, unique=9, nodeid=FILE)) + body
     client.server.set_time(99, 0)
-    reply = client.server.handle(message, 24, unreadable=True)
+    reply = client.server.handle(message[:1024], 24, len(message))
     assert fuse.FuseOutHeader.from_buffer_copy(reply or b"").error == -errno.EIO
     attr = client.attr(FILE)
     assert (attr.size, attr.blocks, attr.mtime) == (0, 16, 0)
@@ -252,7 +252,7 @@ def test_a_target_that_cannot_be_read_makes_nothing(client: Client) -> None:
     body = b"x\0" + b"t" * 2000 + b"\0"
     message = bytes(fuse.FuseInHeader(len=40 + len(body), opcode=Opcode.SYMLINK, unique=9, nodeid=ROOT)) + body
     before = client.state()
-    reply = client.server.handle(message, 200, unreadable=True)
+    reply = client.server.handle(message[:1024], 200, len(message))
     assert fuse.FuseOutHeader.from_buffer_copy(reply or b"").error == -errno.EIO
     assert client.state() == before
     assert len(client.server.handle(message, 200) or b"") == 144

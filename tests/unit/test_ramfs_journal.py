@@ -34,8 +34,11 @@ def test_every_kind_of_change_is_undone() -> None:
     assert (owner.a, table, queue) == (5, {1: "eins", 3: "drei"}, deque([2, 9]))
     journal.rollback(mark)
     assert (owner.a, table, queue) == (1, {1: "uno", 2: "two"}, deque([1, 2]))
-    journal.rollback(0)
-    assert table[1] == "one"
+    journal.forget(mark)
+    journal.rollback(mark)
+    with pytest.raises(ValueError, match="mark 0 is forgotten"):
+        journal.rollback(0)
+    assert table[1] == "uno"
 
 
 @pytest.mark.parametrize("seed", range(4))

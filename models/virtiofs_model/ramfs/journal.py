@@ -19,20 +19,28 @@ class Journal:
 
     def __init__(self) -> None:
         self._undo: list[Callable[[], object]] = []
+        self._forgotten = 0
 
     def mark(self) -> int:
-        """A place to go back to; valid until `forget` or a rollback beyond it."""
-        return len(self._undo)
+        """A place to go back to; valid until it is forgotten, or until a rollback beyond it."""
+        return self._forgotten + len(self._undo)
 
     def rollback(self, mark: int) -> None:
-        """Everything is as it was at `mark`. The order of a dict's keys is not restored."""
-        undo = self._undo
-        while len(undo) > mark:
+        """Everything is as it was at `mark`. The order of a dict's keys is not restored.
+
+        Raises ValueError for a mark that is forgotten.
+        """
+        undo, keep = self._undo, mark - self._forgotten
+        if keep < 0:
+            raise ValueError(f"mark {mark} is forgotten: what was done before {self._forgotten} is final")
+        while len(undo) > keep:
             undo.pop()()
 
-    def forget(self) -> None:
-        """What was done is final: all marks end."""
-        self._undo.clear()
+    def forget(self, mark: int | None = None) -> None:
+        """What was done before `mark` (None: until now) is final."""
+        count = len(self._undo) if mark is None else max(0, mark - self._forgotten)
+        del self._undo[:count]
+        self._forgotten += count
 
     def save(self, owner: object) -> None:
         """Attributes of `owner` are about to be assigned."""

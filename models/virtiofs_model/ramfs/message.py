@@ -26,28 +26,28 @@ S = TypeVar("S", bound=LittleEndianStructure)
 class Request:
     """A request whose structure and names are all there. Raises FsError(EINVAL, ENAMETOOLONG) where they are not.
 
-    writable: bytes that the client has room for (None: enough). names: without their NULs. data: what follows them;
-    None where it could not be read.
+    length: bytes of the message, of which only the first ones may be at hand. writable: bytes that the client has room
+    for (None: enough). names: without their NULs. data: what follows them; None where it is not at hand.
     """
 
-    def __init__(self, message: bytes, operation: Operation, writable: int | None, unreadable: bool) -> None:
+    def __init__(self, message: bytes, length: int, operation: Operation, writable: int | None) -> None:
         self.header = fuse.FuseInHeader.from_buffer_copy(message)
         self.message = message
         self.operation = operation
         self.opcode = operation.opcode
         self.writable = writable
         at = operation.request_size
-        if len(message) < (INIT_SIZE if operation.opcode is Opcode.INIT else at):
+        if length < (INIT_SIZE if operation.opcode is Opcode.INIT else at):
             raise FsError(errno.EINVAL)
         self.names: list[bytes] = []
         for _ in range(_NAMES.get(operation.opcode, operation.names)):
             end = message.find(b"\0", at, NAMES_WITHIN)
             if end < 0:
-                raise FsError(errno.EINVAL if len(message) <= NAMES_WITHIN else errno.ENAMETOOLONG)
+                raise FsError(errno.EINVAL if length <= NAMES_WITHIN else errno.ENAMETOOLONG)
             self.names.append(message[at:end])
             at = end + 1
-        self.data_size = max(0, len(message) - at)
-        self.data = None if unreadable and len(message) > NAMES_WITHIN else message[at:]
+        self.data_size = max(0, length - at)
+        self.data = message[at:] if len(message) == length else None
 
     def body(self, struct: type[S]) -> S:
         """The structure behind fuse_in_header; what an older client leaves out is 0."""

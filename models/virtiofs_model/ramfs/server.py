@@ -67,14 +67,14 @@ class RamfsServer(State):
         self.undo = undo
         self.rows = {opcode: row for opcode, row in ROWS.items() if opcode in self.config.served}
 
-    def handle(self, message: bytes, writable: int | None = None, unreadable: bool = False) -> bytes | None:
+    def handle(self, message: bytes, writable: int | None = None, length: int | None = None) -> bytes | None:
         """The reply's bytes, or None where none is due.
 
         writable: bytes the client has room for. A reply that cannot fit is decided before anything happens: None, and
-        no side effect (a real device answers with used length 0). unreadable: what follows the first 1024 bytes of the
-        message could not be read, and only its length counts.
+        no side effect (a real device answers with used length 0). length: of the whole message, where only its first
+        1024 bytes or more are at hand, since the others could not be read.
         """
-        reply = self._handle(message, writable, unreadable)
+        reply = self._handle(message, len(message) if length is None else length, writable)
         if not self.undo:
             self.tree.journal.forget()
         return reply
@@ -85,7 +85,7 @@ class RamfsServer(State):
         if not self.undo:
             self.tree.journal.forget()
 
-    def _handle(self, message: bytes, writable: int | None, unreadable: bool) -> bytes | None:
+    def _handle(self, message: bytes, length: int, writable: int | None) -> bytes | None:
         if len(message) < IN_HEADER_SIZE:
             return None
         header = fuse.FuseInHeader.from_buffer_copy(message)
@@ -97,14 +97,14 @@ class RamfsServer(State):
             return struct.pack(">Ii", OUT_HEADER_SIZE, -errno.EPROTO) + message[8:16]
         mark = self.tree.journal.mark()
         try:
-            if header.len != len(message):
+            if header.len != length:
                 raise FsError(errno.EINVAL)
             if self.minor is None and header.opcode != Opcode.INIT:
                 raise FsError(errno.EIO)
             row = self.rows.get(Opcode(header.opcode)) if operation is not None else None
             if operation is None or row is None:
                 raise FsError(errno.ENOSYS)
-            request = Request(message, operation, writable, unreadable)
+            request = Request(message, length, operation, writable)
             if not request.has_room():
                 raise NoRoom
             payload = row(self, request)
