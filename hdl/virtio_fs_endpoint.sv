@@ -14,7 +14,9 @@ module virtio_fs_endpoint
     parameter int unsigned CONTEXTS = 32,
     parameter int unsigned MESSAGE_STORE_BYTES = 16384,
     parameter bit          CONFIG_SPACE = 1,
-    parameter bit          RAMFS = 0    // the file system in hardware is built; firmware can answer all the same
+    parameter bit          RAMFS = 1,           // the file system in hardware is built; firmware can answer as well
+    parameter int unsigned RAMFS_INODES = 1024,
+    parameter int unsigned RAMFS_PAGES = 1024   // of 4 KiB
 ) (
     input  logic   clk,
     input  logic   rst,
@@ -101,7 +103,7 @@ module virtio_fs_endpoint
     );
 
     if (RAMFS) begin : gen_ramfs
-        ramfs_engine #(.DATA_W(DATA_W)) ramfs_engine (
+        ramfs_engine #(.DATA_W(DATA_W), .INODES(RAMFS_INODES), .PAGES(RAMFS_PAGES)) ramfs_engine (
             .clk, .rst, .clock, .engine_request(ramfs_request), .engine_job(ramfs_job), .engine_done(ramfs_done),
             .engine_reply(ramfs_reply), .engine_notify(ramfs_notify), .engine_control(ramfs_control),
             .engine_control_ack(ramfs_control_ack), .storage(ramfs_storage)

@@ -34,6 +34,7 @@ from virtiofs_tb.seeds import stream
 
 QUIET_PS = 20_000_000  # so long without a packet after the last step, and nothing is under way any more
 DRAIN_LIMIT_PS = 2_000_000_000
+AWAKE_PS = 1_000_000  # after the reset pin: straps are locked while the endpoint clears itself
 _TLP, _INTERRUPT, _DPU_OPERATION = int(Kind.TLP), int(Kind.INTERRUPT), int(Kind.DPU_OPERATION)
 
 
@@ -135,6 +136,7 @@ class Testbench:
     async def _choose_engine(self) -> None:
         """An endpoint without our DPU port answers as it was built."""
         if self.host.dpu is not None:
+            await self.host.sleep(AWAKE_PS)
             await self.host.dpu.strap(Straps(firmware=self.entry.engine == FIRMWARE))
 
     async def _run_step(self, scenario: Scenario) -> None:
