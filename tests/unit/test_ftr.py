@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from tests.unit.recorded_runs import record_run
 from virtiofs_tb import cli
-from virtiofs_tb.analysis.export_ftr import record_stories
+from virtiofs_tb.analysis.export_ftr import generator_name, record_stories
 from virtiofs_tb.analysis.ftr import BLOCK, Recording
 from virtiofs_tb.analysis.packets import describe
 from virtiofs_tb.analysis.source import AnalysisError, RunLog, open_run
@@ -253,17 +253,17 @@ def times(begin_ps: int, end_ps: int) -> tuple[int, int]:
 def test_a_stream_for_each_queue(file: Ftr, stories: list[Story]) -> None:
     queues = sorted({story.queue for story in stories})
     assert list(file.streams.values()) == [
-        *((f"queue {queue}", "virtqueue") for queue in queues), ("packets", "PCI Express"), ("run", "notes"),
+        *((f"queue_{queue}", "virtqueue") for queue in queues), ("packets", "PCI Express"), ("run", "notes"),
     ]  # fmt: skip
     names = [name for name, _ in file.generators.values()]
-    assert len(names) == len(set(names))
-    assert {"q1 notification", "q2 request", "q2 chain", "q2 doorbell", "q2 used index", "rq", "note"} <= set(names)
+    assert len(names) == len(set(names)) and not any(" " in name for name in names)
+    assert {"q1_notification", "q2_request", "q2_chain", "q2_doorbell", "q2_used_index", "rq", "note"} <= set(names)
 
 
 def test_every_story_is_a_transaction(file: Ftr, stories: list[Story]) -> None:
     for queue, kind in {(story.queue, story.kind) for story in stories}:
         mine = {story.number: story for story in stories if (story.queue, story.kind) == (queue, kind)}
-        told = {tx.attributes["number"]: tx for tx in file.of(f"q{queue} {kind}")}
+        told = {tx.attributes["number"]: tx for tx in file.of(f"q{queue}_{kind}")}
         assert told.keys() == mine.keys()
         for number, tx in told.items():
             story = mine[number]
@@ -278,16 +278,16 @@ def test_from_story_to_chain_to_stage_to_packet(file: Ftr, stories: list[Story],
     assert {story.kind for story in stories} == {REQUEST, NOTIFICATION}
     found = 0
     for story in stories:
-        tx = next(tx for tx in file.of(f"q{story.queue} {story.kind}") if tx.attributes["number"] == story.number)
+        tx = next(tx for tx in file.of(f"q{story.queue}_{story.kind}") if tx.attributes["number"] == story.number)
         if story.head >= 0:
             (tx,) = file.sinks("chain", tx.number)
-            assert file.generators[tx.generator][0] == f"q{story.queue} chain"
+            assert file.generators[tx.generator][0] == f"q{story.queue}_chain"
             assert tx.attributes["head"] == story.head and tx.attributes["writable"] == story.writable
             assert tx.attributes.get("used length") == story.used_length
         parts = file.sinks("stage", tx.number)
         assert [(part.begin, part.end) for part in parts] == [times(s.t_ps, s.end_ps) for s in story.stages]
         for part, stage in zip(parts, story.stages, strict=True):
-            assert file.generators[part.generator][0] == f"q{story.queue} {stage.name}"
+            assert file.generators[part.generator][0] == generator_name(story.queue, stage.name)
             assert part.attributes.get("what", "") == stage.text
             packets = file.sinks("packet", part.number)
             assert [packet.attributes["seq"] for packet in packets] == stage.packets
@@ -311,7 +311,7 @@ def test_the_same_log_is_the_same_file(run: RunLog, tmp_path: Path) -> None:
         arguments = ["show", str(run.directory), "--queue", "1", "--ftr", str(tmp_path / name)]
         CliRunner().invoke(cli.cli, arguments, standalone_mode=False)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    assert "q2 request" not in {name for name, _ in read_ftr((tmp_path / "a").read_bytes()).generators.values()}
+    assert "q2_request" not in {name for name, _ in read_ftr((tmp_path / "a").read_bytes()).generators.values()}
 
 
 def test_no_story_and_a_story_without_anything(tmp_path: Path) -> None:

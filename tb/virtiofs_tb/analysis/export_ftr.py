@@ -53,10 +53,14 @@ def _queue_generators(recording: Recording, stories: Sequence[Story]) -> dict[tu
         names = [*dict.fromkeys(story.kind for story in mine)]
         names += [CHAIN] if any(story.head >= 0 for story in mine) else []
         names += [name for name in STAGES if name in stages]
-        stream = recording.stream(f"queue {queue}", "virtqueue")
-        # Viewers show a generator's name without that of its stream.
-        found |= {(queue, name): recording.generator(stream, f"q{queue} {name}") for name in names}
+        stream = recording.stream(f"queue_{queue}", "virtqueue")
+        found |= {(queue, name): recording.generator(stream, generator_name(queue, name)) for name in names}
     return found
+
+
+def generator_name(queue: int, name: str) -> str:
+    """With the queue, since viewers show it without its stream; in one word, since Surfer's commands take one."""
+    return f"q{queue}_{name.replace(' ', '_')}"
 
 
 def _packets(recording: Recording, wanted: set[int], records: Sequence[Record]) -> dict[int, int]:
