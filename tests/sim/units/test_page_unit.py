@@ -9,23 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.sim.units.verilate import HDL, HERE, bench
+from tests.sim.units.unit_build import build_unit
 
-SOURCES = [
-    HDL / "pkg" / "storage_if.sv",
-    HDL / "ramfs" / "ramfs_pkg.sv",
-    HDL / "ramfs" / "page_pkg.sv",
-    HDL / "virtio" / "sync_fifo.sv",
-    *(HDL / "ramfs" / f"page_{name}.sv" for name in ("allocator", "eraser", "list", "range", "table", "unit", "walk")),
-    *(HDL / "ramfs" / f"storage_{name}.sv" for name in ("ram", "windows")),
-    HERE / "page_unit_top.sv",
-]
 COMMANDS = 4000
 
 
 def build(width: int = 256, pages: int = 64, inodes: int = 64) -> Path:
-    parameters = {"DATA_W": width, "PAGES": pages, "INODES": inodes}
-    return bench("page_unit_top", SOURCES, HERE / "page_unit_bench.cpp", parameters)
+    return build_unit("page_bench", {"DATA_W": width, "PAGES": pages, "INODES": inodes})
 
 
 def run(program: Path, *arguments: str | int) -> subprocess.CompletedProcess[str]:

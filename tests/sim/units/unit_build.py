@@ -17,7 +17,7 @@ _TAIL = 30
 def build_unit(bench: str, parameters: Mapping[str, int]) -> Path:
     """The executable of `bench`.sv (also the top module's name) and `bench`.cpp; raises BuildError.
 
-    parameters: those of the top module. Verilator and make compile again only what has changed.
+    parameters: those of the top module, and macros for C++. Verilator and make compile again only what has changed.
     """
     verilator = find_verilator()
     folder = SIM_BUILD / "units" / "-".join([bench, *(f"{name}{value}" for name, value in parameters.items())])
@@ -27,7 +27,7 @@ def build_unit(bench: str, parameters: Mapping[str, int]) -> Path:
         *("--cc", "--exe", "--build", "--no-timing", "--top-module", bench, "--Mdir", folder, "-o", bench),
         *("-O3", "--x-assign", "unique", "--x-initial", "unique", "-Wno-fatal", "-Wno-lint", "-Wno-style"),
         *(f"-G{name}={value}" for name, value in parameters.items()),
-        *("-CFLAGS", f"-O1 -I{HERE}"),
+        *("-CFLAGS", " ".join(["-O1", f"-I{HERE}", *(f"-D{name}={value}" for name, value in parameters.items())])),
         *(item for variable in verilator.make_variables for item in ("-MAKEFLAGS", variable)),
         *("-F", ENDPOINT_FILELIST, HERE / f"{bench}.sv", HERE / f"{bench}.cpp"),
     ]

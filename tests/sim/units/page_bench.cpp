@@ -11,8 +11,8 @@
 #include <random>
 #include <string>
 
-#include "Vpage_unit_top.h"
-#include "page_unit_files.hpp"
+#include "Vpage_bench.h"
+#include "page_files.hpp"
 #include "verilated.h"
 
 constexpr unsigned BEAT = DATA_W / 8;
@@ -32,7 +32,7 @@ struct Job {
 
 class Bench {
     VerilatedContext context_;
-    Vpage_unit_top top_{&context_};
+    Vpage_bench top_{&context_};
     std::mt19937_64 random_;
     std::string fault_;
     Files files_{PAGES};

@@ -1,5 +1,5 @@
-// The page unit with plain ports, for page_unit_bench.cpp.
-module page_unit_top
+// The page unit with plain ports, for page_bench.cpp.
+module page_bench
     import ramfs_pkg::*;
 #(
     parameter int unsigned DATA_W = 256,
