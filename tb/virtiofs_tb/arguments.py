@@ -24,6 +24,7 @@ def parse_tests(text: str) -> list[str]:
     """TEST=a,b, each a name or a file of scenarios. UsageError with the nearest names for one that does not exist."""
     known = [entry.name for entry in catalogue.entries()]
     names = [name.strip() for name in text.split(",") if name.strip()] or [runner.DEFAULT_TEST]
+    names = [catalogue.file_name(name) if name.endswith(catalogue.SCENARIO_FILE) else name for name in names]
     for name in names:
         if name.endswith(catalogue.SCENARIO_FILE):
             check_file(name)

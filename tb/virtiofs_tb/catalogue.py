@@ -103,6 +103,14 @@ def stem(name: str) -> str:
     return Path(name).stem if name.endswith(SCENARIO_FILE) else name
 
 
+def file_name(text: str) -> str:
+    """A file of scenarios as the catalogue takes it from everywhere: seen from the project where it lies in it."""
+    path = Path(text)
+    path = path if path.exists() or path.is_absolute() else ROOT / path
+    path = path.resolve()
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
 def _of_file(path: Path) -> Entry:
     path = path if path.is_absolute() else ROOT / path
     if not path.is_file():

@@ -24,12 +24,15 @@ from tests.unit.carded_runs import failing_run
 from tests.unit.recorded_runs import record_run
 from virtiofs_model.errors import ErrorCode
 from virtiofs_model.layouts.dpu import DpuCounter, DpuRegister
-from virtiofs_tb import catalogue, cli
+from virtiofs_tb import catalogue, cli, model_run
 from virtiofs_tb.analysis import card, source
 from virtiofs_tb.host.log import Channel, Kind, ObservationLog
+from virtiofs_tb.model_run import ModelRequest, run_model
 from virtiofs_tb.paths import ROOT
 from virtiofs_tb.profile import Profile
 from virtiofs_tb.report import ResultClass, Summary
+from virtiofs_tb.shrink import command as shrink_command
+from virtiofs_tb.shrink import targets
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -89,6 +92,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = tmp_path_factory.mktemp("runs")
     record_run(runs / "session_browse-1", "session_browse")
     failing_run(runs / "session_browse-7", "session_browse", "used_length_of_buffer", seed=7)
+    directory = runs / "model-random_operations-5"
+    run_model(ModelRequest("random_operations", 5, "used_length_of_buffer", directory=directory))
     return runs
 
 
@@ -111,12 +116,18 @@ def test_command(command: str, recorded: Path, monkeypatch: pytest.MonkeyPatch) 
         assert "make sim" in run(words)
     elif command == "make list":
         assert "session_browse" in run([sys.executable, "-c", "from virtiofs_tb.cli import main; main()", "list"])
-    elif command.startswith(tuple(f".venv/bin/virtiofs-tb {name} " for name in ("show", "rings", "card"))):
+    elif command.startswith(
+        tuple(f".venv/bin/virtiofs-tb {name} " for name in ("show", "rings", "card", "model", "shrink"))
+    ):
         monkeypatch.setattr(source, "RUNS", recorded)
         monkeypatch.setattr(card, "RUNS", recorded)
+        monkeypatch.setattr(model_run, "RUNS", recorded)
+        monkeypatch.setattr(targets, "RUNS", recorded)
+        monkeypatch.setattr(shrink_command, "FOLDER", recorded / "shrunk")
         monkeypatch.chdir(recorded)
         done = CliRunner().invoke(cli.cli, words[1:], standalone_mode=False)
-        assert done.exception is None and done.output and "no story matches" not in done.output
+        failed = isinstance(done.exception, SystemExit) and "--defect" in words and done.exit_code == ResultClass.FAILED
+        assert (done.exception is None or failed) and done.output and "no story matches" not in done.output
     elif command.startswith(".venv/bin/python -m pytest tests/unit/"):
         assert " passed" in run([sys.executable, *words[1:], "-q", "-p", "no:cacheprovider"])
     else:

@@ -12,6 +12,7 @@ from virtiofs_tb import catalogue, cli, model_run
 from virtiofs_tb.analysis.source import AnalysisError
 from virtiofs_tb.host.log import Kind, ObservationLog
 from virtiofs_tb.model_run import ModelRequest, run_model
+from virtiofs_tb.paths import ROOT
 from virtiofs_tb.report import FailureReport, ResultClass, StepReport, Summary
 from virtiofs_tb.runner import UsageError
 from virtiofs_tb.sequences.random_ops import Action, RandomItem, generate
@@ -274,3 +275,13 @@ def test_a_file_with_two_scenarios_runs_both(tmp_path: Path) -> None:
         file.write_text(content)
         with pytest.raises(catalogue.PlanError, match=why):
             catalogue.find(str(file))
+
+
+def test_a_file_is_found_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "elsewhere.py"
+    file.write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert catalogue.file_name("elsewhere.py") == str(file)
+    inside = "tests/sim/scenarios/example.py"
+    assert catalogue.file_name(inside) == inside == catalogue.file_name(str(ROOT / inside))
+    assert catalogue.stem(inside) == "example"

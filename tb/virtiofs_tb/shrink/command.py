@@ -84,7 +84,7 @@ def _searched(whole: Candidate, target: Target, way: Way, most: int, console: Co
         TimeElapsedColumn(),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(whole.size, total=most)
 
         def told(search: Search) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from virtiofs_tb import runner
+from virtiofs_tb import catalogue, runner
 from virtiofs_tb.build import Build
 from virtiofs_tb.catalogue import Entry
 from virtiofs_tb.host.port import HostPort
@@ -66,7 +66,7 @@ class OnModel:
         return first_failure(run_model(replace(self._of(file), directory=directory))), directory
 
     def _of(self, file: Path) -> ModelRequest:
-        return replace(self._request, test=shown(file))
+        return replace(self._request, test=catalogue.file_name(str(file)))
 
 
 class OnRtl:
@@ -92,7 +92,7 @@ class OnRtl:
         return self._run(request), request.directory
 
     def _of(self, file: Path) -> RunRequest:
-        return replace(self._request, test=shown(file), run_dir=None)
+        return replace(self._request, test=catalogue.file_name(str(file)), run_dir=None)
 
     def _run(self, request: RunRequest) -> FailureReport | None:
         return first_failure(runner.run_one(request, self._simulation))
