@@ -115,4 +115,64 @@ package ramfs_pkg;
         pages_t pages;                  // that the inode owns now
     } page_rsp_t;
 
+    // ---- locks ----
+
+    // Types of struct fuse_file_lock.
+    // verilator lint_off UNUSEDPARAM
+    localparam logic [31:0] LOCK_READ = 32'd0;
+    localparam logic [31:0] LOCK_WRITE = 32'd1;
+    localparam logic [31:0] LOCK_UNLOCK = 32'd2;
+    localparam logic [63:0] LOCK_LAST_BYTE = 64'h7FFF_FFFF_FFFF_FFFF;
+    // verilator lint_on UNUSEDPARAM
+
+    typedef enum logic [2:0] {
+        LOCKS_TEST,       // -> LOCK_INVALID, else LOCK_GRANTED and the lock in the way (or `lock` with LOCK_UNLOCK)
+        LOCKS_SET,        // -> LOCK_GRANTED, LOCK_INVALID, LOCK_CONFLICT, LOCK_FULL. FLUSH, RELEASE: unlocks everything
+        LOCKS_WAIT,       // the same, but for a conflict LOCK_PARKED: it is answered by a wake
+        LOCKS_DROP,       // the inode `lock.node` is open no more
+        LOCKS_INTERRUPT,  // -> LOCK_GRANTED (a request `request_id` waited, its wake follows), else LOCK_CONFLICT
+        LOCKS_END,        // the session ends
+        LOCKS_RESET       // the same, and nobody is answered: waits and wakes are forgotten
+    } lock_op_e;
+
+    typedef enum logic [2:0] {
+        LOCK_GRANTED,     // success
+        LOCK_CONFLICT,    // EAGAIN
+        LOCK_FULL,        // ENOLCK
+        LOCK_INVALID,     // EINVAL
+        LOCK_PARKED,      // no answer now
+        LOCK_INTERRUPTED, // EINTR
+        LOCK_CLOSED       // EBADF
+    } lock_result_e;
+
+    // As in struct fuse_lk_in; the bytes first to last.
+    typedef struct packed {
+        node_slot_t  node;
+        logic        flock;             // FUSE_LK_FLOCK: the range does not count
+        logic [63:0] owner;
+        logic [63:0] start;
+        logic [63:0] finish;            // `end` of the structure
+        logic [31:0] kind;              // `type`
+        logic [31:0] pid;
+    } lock_t;
+
+    typedef struct packed {
+        lock_op_e    op;
+        logic [5:0]  ctx;               // WAIT: comes back with the wake
+        logic [63:0] request_id;        // WAIT, INTERRUPT: `unique` of the request that waits
+        lock_t       lock;
+    } lock_cmd_t;
+
+    typedef struct packed {
+        lock_result_e result;
+        lock_t        lock;             // TEST
+    } lock_rsp_t;
+
+    // The answer of a request that waited.
+    typedef struct packed {
+        logic [5:0]   ctx;
+        logic [63:0]  request_id;
+        lock_result_e result;           // LOCK_GRANTED, LOCK_FULL, LOCK_INTERRUPTED, LOCK_CLOSED
+    } lock_wake_t;
+
 endpackage
