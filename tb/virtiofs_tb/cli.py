@@ -163,11 +163,18 @@ def test(jobs: str) -> None:
 @cli.command("bench")
 @click.option("--seconds", default="", help=f"of wall clock [{bench.SECONDS}]")
 @click.option("--seed", envvar="VIRTIOFS_SEED", default="", help=f"a number [{bench.SEED}]")
-def benchmark(seconds: str, seed: str) -> None:
+@click.option("--log-cost", default="", help="instead, what the log costs: so many pairs of runs with and without it")
+def benchmark(seconds: str, seed: str, log_cost: str) -> None:
     """Speed and memory of the random part, all scoreboards on."""
     duration = parse_number("seconds", seconds, 1, 3600) if seconds else bench.SECONDS
+    pairs = parse_number("log-cost", log_cost, 1, 100) if log_cost else 0
     request = bench.request(duration, parse_number("SEED", seed, 0, (1 << 64) - 1) if seed else bench.SEED)
     simulation = build_simulation(request.dut, None, [request])
+    if pairs:
+        with console.status("simulating") as status:
+            costs = bench.measure_log(simulation, request.seed, pairs, status.update)
+        bench.show_log(console, costs, request.seed)
+        return
     with console.status(f"simulating for {duration} s"):
         summary = runner.run_one(request, simulation)
     if summary.passed:

@@ -44,7 +44,7 @@ class RunRequest:
 
     waves: None, 'fst' or 'vcd'. without: names of scoreboards that are switched off. engine: who answers FUSE ("": what
     the test says). options: numbers for the scenarios, over those of the test plan. watchdog_s: wall-clock seconds.
-    window_ps: waves only between these times.
+    window_ps: waves only between these times. log: whether the observation log is kept; only a benchmark goes without.
     """
 
     test: str
@@ -58,6 +58,7 @@ class RunRequest:
     watchdog_s: float = WATCHDOG_S
     window_ps: tuple[int, int] | None = None
     run_dir: Path | None = None
+    log: bool = True
 
     @property
     def directory(self) -> Path:
@@ -97,6 +98,7 @@ class RunRequest:
             "VIRTIOFS_RERUN": self.rerun,
             "VIRTIOFS_WITHOUT": ",".join(self.without),
             "VIRTIOFS_ENGINE": self.engine,
+            "VIRTIOFS_LOG": str(int(self.log)),
             "VIRTIOFS_OPTIONS": json.dumps(dict(self.options)),
             "VIRTIOFS_WATCHDOG_S": str(self.watchdog_s),
             # Dictionaries of bytes and strings iterate the same way in every run of this seed.

@@ -108,7 +108,8 @@ class SimulationTest(uvm_test):
         assert isinstance(top, HierarchyObject)
         endpoint = profile.load(Path(environment["VIRTIOFS_PROFILE"]))
         caps = replace(PACKET_CAPS, dpu=endpoint.dpu.port)
-        self.host = RtlHost(top, self.summary.seed, self.run_dir, caps=caps)
+        log_dir = self.run_dir if int(environment["VIRTIOFS_LOG"]) else None
+        self.host = RtlHost(top, self.summary.seed, log_dir, caps=caps)
         entry = self.entry()
         options = {**entry.options, **json.loads(environment["VIRTIOFS_OPTIONS"])}
         self.testbench = Testbench(

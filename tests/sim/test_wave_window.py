@@ -26,3 +26,10 @@ def test_waves_of_a_window(tmp_path: Path) -> None:
     views = rerun.write_beside(dump, read_groups(), summary)
     assert views.missing == []
     assert [marker.name for marker in views.markers] == ["reset", "INIT"]
+
+
+def test_waves_off_cost_nothing() -> None:
+    """The default build has no tracing code at all; that of a build with waves shows what it would look like."""
+    code = {waves: (build.build(ENDPOINT_FILELIST, waves).directory / "tb_top").read_bytes() for waves in (None, "vcd")}
+    for sign in (b"trace_chg", b"VerilatedVcd"):
+        assert sign in code["vcd"] and sign not in code[None]
