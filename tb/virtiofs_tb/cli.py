@@ -126,7 +126,7 @@ def waves(
     print_summary(console, summary, request.directory)
     if summary.sim_time_ps:
         rerun.check_window(window, summary.sim_time_ps)
-    views = rerun.write_beside(request.directory / f"waves.{request.waves}", shown_groups, summary)
+    views = rerun.write_beside(request.directory / f"waves.{request.waves}", shown_groups, summary, window)
     rerun.print_views(console, views, summary)
     sys.exit(summary.result_class)
 

@@ -23,9 +23,10 @@ def test_waves_of_a_window(tmp_path: Path) -> None:
     dump = request.directory / "waves.vcd"
     times = [int(time) for time in re.findall(r"^#(\d+)$", dump.read_text(), re.MULTILINE)]
     assert (times[0], times[-1]) == WINDOW
-    views = rerun.write_beside(dump, read_groups(), summary)
+    views = rerun.write_beside(dump, read_groups(), summary, WINDOW)
     assert views.missing == []
     assert [marker.name for marker in views.markers] == ["reset", "INIT"]
+    assert views.stories is not None and views.stories.read_bytes().startswith(b"\xd9\xd9\xf7")
 
 
 def test_waves_off_cost_nothing() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.recorded_runs import record_run
 from tests.unit.test_cli import one_line, tool
+from tests.unit.test_ftr import read_ftr
 from virtiofs_tb.report import FailureReport, ResultClass, Summary
 from virtiofs_tb.runner import RunRequest, UsageError
 from virtiofs_tb.waves import hierarchy, rerun
@@ -130,6 +131,18 @@ def test_markers_come_from_log_and_summary(tmp_path: Path) -> None:
     names = [marker.name for marker in rerun.markers(tmp_path, summary)]
     assert "INIT" in names and names[-1] == "failure"
     assert rerun.markers(tmp_path / "nowhere", Summary("t", 1)) == []
+
+
+def test_stories_of_the_window_stand_beside_the_waves(tmp_path: Path) -> None:
+    run = record_run(tmp_path / "run", "session_browse")
+    path = rerun.write_stories(run, None)
+    assert path == run / "stories.ftr"
+    whole = read_ftr(path.read_bytes()).of("q2_request")
+    assert rerun.write_stories(run, (30_000_000, 40_000_000)) == path
+    part = read_ftr(path.read_bytes()).of("q2_request")
+    assert 0 < len(part) < len(whole)
+    assert all(story.begin <= 40_000 and story.end >= 30_000 for story in part)
+    assert rerun.write_stories(tmp_path, None) is None
 
 
 def test_the_line_that_reruns_a_window() -> None:

@@ -10,7 +10,10 @@ from pathlib import Path
 from rich.console import Console
 
 from virtiofs_model.layouts.fuse_constants import Opcode
-from virtiofs_tb.analysis.source import AnalysisError, parse_time
+from virtiofs_tb.analysis.export_ftr import write_ftr
+from virtiofs_tb.analysis.show import Selection
+from virtiofs_tb.analysis.source import AnalysisError, open_run, parse_time
+from virtiofs_tb.analysis.stories import tell
 from virtiofs_tb.host.log import EngineRequestChannel, Kind, LogError, Record, read_log
 from virtiofs_tb.paths import ENDPOINT_FILELIST, shown
 from virtiofs_tb.report import Summary, microseconds
@@ -20,14 +23,19 @@ from virtiofs_tb.waves.hierarchy import DumpError, signals
 from virtiofs_tb.waves.views import Marker, write_views
 
 FOREVER_PS = (1 << 63) - 1
+STORIES = "stories.ftr"
 
 
 @dataclass(frozen=True)
 class Views:
-    """The files beside the dump. missing: signals of the groups that the dump does not have."""
+    """The files beside the dump. stories: transactions, None where the run left no log.
+
+    missing: signals of the groups that the dump does not have.
+    """
 
     gtkwave: Path
     surfer: Path
+    stories: Path | None
     markers: list[Marker]
     missing: list[str]
 
@@ -88,15 +96,27 @@ def _is_init(record: Record) -> bool:
     return int.from_bytes(record.payload[4:8], "little") == Opcode.INIT
 
 
-def write_beside(dump: Path, groups: Sequence[Group], summary: Summary) -> Views:
-    """The viewers' files for `dump`. Raises UsageError where it cannot be read."""
+def write_beside(dump: Path, groups: Sequence[Group], summary: Summary, window: tuple[int, int] | None = None) -> Views:
+    """The viewers' files for `dump`, which is of `window`. Raises UsageError where it cannot be read."""
     try:
         found, missing = located(groups, signals(dump))
     except DumpError as error:
         raise UsageError(str(error)) from error
     marks = markers(dump.parent, summary)
     gtkwave, surfer = write_views(dump.resolve(), found, marks)
-    return Views(gtkwave, surfer, marks, missing)
+    return Views(gtkwave, surfer, write_stories(dump.parent, window), marks, missing)
+
+
+def write_stories(directory: Path, window: tuple[int, int] | None) -> Path | None:
+    """Every story with a part in the window, as transactions; None where the run has no log that could be read."""
+    path = directory / STORIES
+    try:
+        run = open_run(str(directory))
+        stories = Selection(begin_ps=window[0] if window else None, end_ps=window[1] if window else None)
+        write_ftr(stories.of(tell(run.records)), run.records, path, run.modified)
+    except AnalysisError:
+        return None
+    return path
 
 
 def print_views(console: Console, views: Views, summary: Summary) -> None:
@@ -112,6 +132,8 @@ def print_views(console: Console, views: Views, summary: Summary) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if views.stories is not None:
+        console.print(f"  surfer {shown(views.stories)}", highlight=False, soft_wrap=True)
 
 
 def is_ours(dut: Path) -> bool:
