@@ -20,7 +20,6 @@ from rich.console import Console
 from virtiofs_model.defects import DEFECTS
 from virtiofs_tb import catalogue, runner
 from virtiofs_tb import profile as profiles
-from virtiofs_tb.analysis.card import write_card
 from virtiofs_tb.arguments import check_sessions, existing_file, parse_number, parse_scoreboards, parse_tests
 from virtiofs_tb.catalogue import Entry
 from virtiofs_tb.host.log import ObservationLog
@@ -77,10 +76,10 @@ def run_model(request: ModelRequest, entry: Entry | None = None) -> Summary:
     testbench.fill(summary)
     log.close()
     if directory is not None:
-        summary.write(directory)
         (directory / "rerun.txt").write_text(request.rerun + "\n")
         if not summary.passed:
-            write_card(directory, summary)
+            runner.leave_card(directory, summary)
+        summary.write(directory)
     return summary
 
 

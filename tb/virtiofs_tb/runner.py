@@ -129,12 +129,12 @@ def run_one(request: RunRequest, simulation: build.Build) -> Summary:
     waves = directory / f"waves.{request.waves}"
     summary.waves = shown(waves) if waves.exists() else ""
     if not summary.passed:
-        _write_card(directory, summary)
+        leave_card(directory, summary)
     summary.write(directory)
     return summary
 
 
-def _write_card(directory: Path, summary: Summary) -> None:
+def leave_card(directory: Path, summary: Summary) -> None:
     """The failure card; that there is none is said in one line and changes nothing else."""
     try:
         write_card(directory, summary)

@@ -22,6 +22,6 @@ def failing_run(
     step = catalogue.find(test).steps[0]
     entry = catalogue.Entry(test, "", (replace(step, function=instead) if instead is not None else step,))
     summary = run_model(ModelRequest(test, seed, defect or "", directory=directory), entry)
-    summary.dut, summary.rerun = "", f"make sim TEST={test} SEED={seed}"
+    summary.dut, summary.message, summary.rerun = "", "", f"make sim TEST={test} SEED={seed}"
     summary.write(directory)
     return summary
