@@ -15,6 +15,7 @@ from virtiofs_tb.paths import shown
 
 SUMMARY = "summary.json"
 CARD_TEXT, CARD_PAGE = "card.txt", "card.html"
+CONSOLE_FILE = "console.log"  # what a guest printed
 MODEL = "golden device"  # the `dut` of a run without a simulator
 SHOWN_FAILURES = 10
 

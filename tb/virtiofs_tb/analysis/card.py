@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -29,15 +30,17 @@ from virtiofs_tb.analysis.story import DESCRIPTORS, INDEX_READ, OPEN, Story
 from virtiofs_tb.host.log import DpuChannel, EngineReplyChannel, EngineRequestChannel, Kind, Record
 from virtiofs_tb.paths import PROFILES, ROOT, RUNS, shown
 from virtiofs_tb.profile import Profile, ProfileError, load
-from virtiofs_tb.report import CARD_PAGE, CARD_TEXT, MODEL, SUMMARY, FailureReport, Summary, microseconds
+from virtiofs_tb.report import CARD_PAGE, CARD_TEXT, CONSOLE_FILE, MODEL, SUMMARY, FailureReport, Summary, microseconds
 
 PACKETS_BEFORE, PACKETS_AFTER, PACKETS_NAMED = 8, 2, 4
 EARLY = "SPLIT-SUP-DX1"
 """The clause of what was acted on before it was made available."""
 RING_CHAINS, RING_USED = 4, 3
+CONSOLE_SHOWN = 12
 OPEN_SHOWN, OWED_SHOWN = 6, 6
 WIDTH = 120
 TEMPLATE = "card.html.j2"
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 LEAD_PS, WAVES_PS = 500_000, 5_000_000
 
 WAVES = "again, with waves"
@@ -99,6 +102,7 @@ class Card:
     packets: list[tuple[str, str, str, str, str]] = field(default_factory=list)
     commands: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    console: list[str] = field(default_factory=list)  # of a guest
 
     @property
     def when(self) -> str:
@@ -128,6 +132,7 @@ def make_card(directory: Path, summary: Summary) -> Card:
         card.notes.append(f"the testbench crashed as well: {crash.line}")
     card.owed = _few(failure.owed, OWED_SHOWN)
     card.commands.append(_again(summary))
+    card.console = last_lines(directory / CONSOLE_FILE, CONSOLE_SHOWN)
     try:
         run = open_run(str(directory))
     except AnalysisError as error:
@@ -187,6 +192,8 @@ def _again(summary: Summary, window: tuple[int, int | None] | None = None) -> tu
     if summary.dut == MODEL:
         return "again", summary.rerun
     again = summary.rerun or f"make sim TEST={summary.test} SEED={summary.seed}"
+    if not again.startswith(("make sim", "make waves")):
+        return WAVES, again if "WAVES=1" in again else f"{again} WAVES=1"
     variables = [word for word in again.split()[2:] if not word.startswith(("WAVES=", "FROM=", "TO="))]
     if window is not None:
         begin, end = window
@@ -292,6 +299,16 @@ def _told(record: Record) -> str:
     return ""
 
 
+def last_lines(console: Path, most: int) -> list[str]:
+    """The end of what a guest printed, without terminal control; nothing where there is no guest."""
+    if not console.is_file():
+        return []
+    with console.open("rb") as file:
+        file.seek(max(0, console.stat().st_size - 400 * most))
+        text = _CONTROL.sub("", file.read().decode(errors="replace"))
+    return [line.rstrip() for line in text.splitlines() if line.strip()][-most:]
+
+
 # ---- writing ----
 
 
@@ -377,6 +394,7 @@ def as_text(card: Card) -> str:
         lines.append("-- last packets")
         width = max(len(row[3]) for row in card.packets) + 2
         lines += [f"{mark} {t_us:>10} {seq:>6}  {text:<{width}}{name}" for mark, t_us, seq, text, name in card.packets]
+    lines += ["-- last lines of the guest's console", *(f"  {line}" for line in card.console)] if card.console else []
     lines.append("-- commands")
     lines += [f"  {what + ':':<24}{command}" for what, command in card.commands]
     return "\n".join(line.rstrip() for line in lines) + "\n"

@@ -14,8 +14,8 @@ class GuestBuildError(Exception):
 
 
 class GuestFailure(SimulationFailure):
-    """The guest's script failed, its kernel died, or it broke the protocol; the message ends with its console."""
+    """The guest's script failed, its kernel died, or it broke the protocol."""
 
 
 class GuestTimeout(OutOfTime):
-    """The guest did not do in time what it should have done; the message ends with its console."""
+    """The guest did not do in time what it should have done."""

@@ -14,7 +14,7 @@ from virtiofs_tb.guest.variants import Variant
 from virtiofs_tb.host.log import ObservationLog
 from virtiofs_tb.host.model_host import ModelHost
 from virtiofs_tb.profile import load
-from virtiofs_tb.report import Summary
+from virtiofs_tb.report import MODEL, Summary
 from virtiofs_tb.runner import DEFAULT_PROFILE
 from virtiofs_tb.testbench import Testbench
 
@@ -33,7 +33,7 @@ def run(
     """Run one guest to its end; never raises for what happens in it. defect: one that the device shall have."""
     shutil.rmtree(run_dir, ignore_errors=True)
     run_dir.mkdir(parents=True)
-    summary = Summary(name, seed, rerun=rerun, dut="golden device", profile=DEFAULT_PROFILE.name)
+    summary = Summary(name, seed, rerun=rerun, dut=MODEL, profile=DEFAULT_PROFILE.name)
     host = ModelHost(seed, ObservationLog(run_dir), defect=defect)
     guest = GuestRun(variant, image, run_dir, limits, terminal)
     entry = guest.entry(name, terminal is not None)

@@ -50,7 +50,8 @@ class GuestRun:
     def entry(self, name: str, interactive: bool = False) -> Entry:
         """The test `name`."""
         scenario = Scenario("linux_guest", self._step, (), ("dpu",), self.variant.summary, __name__)
-        return Entry(name, self.variant.summary, (scenario,), () if interactive else self.variant.must_check)
+        must_check = () if interactive else self.variant.must_check
+        return Entry(name, self.variant.summary, (scenario,), must_check, engine=self.variant.server.engine)
 
     def close(self) -> None:
         self.session.close()

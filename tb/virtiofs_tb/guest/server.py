@@ -26,6 +26,7 @@ from virtiofs_tb.guest.vhost_user import (
 from virtiofs_tb.host.base import HostBase
 from virtiofs_tb.host.memory import MemoryAccessError
 from virtiofs_tb.host.port import Interrupt
+from virtiofs_tb.host.requester import HostError
 
 COMMANDS, INTERRUPTS = 0, 1  # the rings
 F_VERSION_1 = 1 << 32
@@ -106,7 +107,7 @@ class PciServer:
                     await self._handle(message)
                 finally:
                     message.close_fds()
-        except (ProtocolError, MemoryAccessError) as error:
+        except (ProtocolError, MemoryAccessError, HostError) as error:
             self._on_error(error)
         finally:
             self.busy = False

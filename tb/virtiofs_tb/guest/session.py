@@ -24,8 +24,9 @@ from virtiofs_tb.guest.server import PciServer
 from virtiofs_tb.guest.vhost_user import Channel
 from virtiofs_tb.host.base import HostBase
 from virtiofs_tb.host.loop import LoopEvent
+from virtiofs_tb.host.requester import HostTimeout
+from virtiofs_tb.report import CONSOLE_FILE
 
-CONSOLE_FILE = "console.log"
 _CHUNK = 65536
 
 
@@ -61,6 +62,7 @@ class GuestSession:
         self.folder = Path(tempfile.mkdtemp(prefix="virtiofs-guest-"))
         self.socket = self.folder / "socket"
         self._image = image
+        self._run_dir = run_dir
         self._limits = limits or Limits()
         self._terminal = terminal
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -151,8 +153,14 @@ class GuestSession:
             connection.close()
             return
         self._channel = Channel(connection)
-        self.server = PciServer(self._host, self._channel, lambda error: self._fail(f"the guest's socket: {error}"))
+        self.server = PciServer(self._host, self._channel, self._on_error)
         self._watch(self._channel, self._on_messages)
+
+    def _on_error(self, error: Exception) -> None:
+        if isinstance(error, HostTimeout):
+            self._end(error)  # the endpoint's doing, not the guest's
+        else:
+            self._fail(f"the guest's socket: {error}")
 
     def _on_messages(self) -> None:
         if self.server is None or self._channel is None:
@@ -190,8 +198,8 @@ class GuestSession:
             self._fail(f"the guest ended (status {status}) before it connected")
         elif self.console.status is None and self._terminal is None:
             self._fail(f"the guest ended (status {status}) without a result{self._at_step()}")
-        elif self._ended is not None:
-            self._ended.set()
+        else:
+            self._end()
 
     def _drain_output(self) -> None:
         while self._process is not None and self._process.output is not None:
@@ -233,13 +241,18 @@ class GuestSession:
     # ---- inside ----
 
     def _fail(self, text: str, kind: type[GuestFailure] | type[GuestTimeout] = GuestFailure) -> None:
+        self._end(kind(self._told(text)))
+
+    def _end(self, error: Exception | None = None) -> None:
+        """The session is over; of several errors the first counts."""
         if self._error is None:
-            self._error = kind(self._told(text))
+            self._error = error
         if self._ended is not None:
             self._ended.set()
 
     def _told(self, text: str) -> str:
-        lines = self.console.last_lines()
+        """Its last lines stand on the card of a run; without a run's directory they belong to the message."""
+        lines = self.console.last_lines() if self._run_dir is None else []
         return text + "; its last lines:" + "".join(f"\n  | {line}" for line in lines) if lines else text
 
     def _at_step(self) -> str:

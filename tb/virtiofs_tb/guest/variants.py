@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from virtiofs_model.layouts.virtio import Feature
+from virtiofs_tb.catalogue import FIRMWARE
 from virtiofs_tb.host.port import Straps
 
 
@@ -14,6 +15,11 @@ class Server(Enum):
 
     GOLDEN = "golden"  # the firmware engine with the golden file system
     DIRECTORY = "directory"  # the firmware engine with a directory of the host
+
+    @property
+    def engine(self) -> str:
+        """Which engine of the endpoint that is (catalogue.ENGINES)."""
+        return FIRMWARE
 
 
 @dataclass(frozen=True)
