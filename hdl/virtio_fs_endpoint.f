@@ -14,6 +14,7 @@ ramfs/ramfs_pkg.sv
 ramfs/page_pkg.sv
 ramfs/ramfs_reply_pkg.sv
 ramfs/name_pkg.sv
+ramfs/lock_pkg.sv
 ramfs/ramfs_core_pkg.sv
 ramfs/ramfs_message_pkg.sv
 ramfs/ramfs_row_pkg.sv
@@ -72,6 +73,9 @@ pcie/write_lane.sv
 pcie/write_lanes.sv
 ramfs/directory_lister.sv
 ramfs/listing_buffer.sv
+ramfs/lock_ranges.sv
+ramfs/lock_table.sv
+ramfs/lock_waits.sv
 ramfs/name_cells.sv
 ramfs/name_chains.sv
 ramfs/name_lists.sv

@@ -1,0 +1,222 @@
+"""The lock table (hdl/ramfs/lock_table.sv) against the golden one."""
+
+from __future__ import annotations
+
+import errno
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from enum import IntEnum
+from typing import Any
+
+import pytest
+
+from tests.sim.units.unit_build import build_unit, play
+from virtiofs_model.ramfs.locks import LAST_BYTE, Lock, LockTable, LockType, is_valid
+
+SMALL = {"LOCKS": 6, "WAITS": 3}
+FULL = {"LOCKS": 64, "WAITS": 8}
+
+
+class Op(IntEnum):
+    """ramfs_pkg::lock_op_e."""
+
+    TEST = 0
+    SET = 1
+    WAIT = 2
+    DROP = 3
+    INTERRUPT = 4
+    END = 5
+    RESET = 6
+
+
+PARKED = 4
+RESULTS = {
+    0: 0,
+    errno.EAGAIN: 1,
+    errno.ENOLCK: 2,
+    errno.EINVAL: 3,
+    None: PARKED,
+    errno.EINTR: 5,
+    errno.EBADF: 6,
+}
+
+
+class Script:
+    """Commands, and what the golden table answers."""
+
+    def __init__(self, parameters: dict[str, int]) -> None:
+        self.table = LockTable(parameters["LOCKS"], parameters["WAITS"])
+        self.lines: list[str] = []
+        self.expected: list[list[str]] = []
+        self.busy: list[int] = []
+        self.token = 0
+
+    def command(self, op: Op, lock: Lock, unique: int = 0) -> None:
+        """One command. A wait's context counts up."""
+        self.token = (self.token + 1) % 64
+        words = (
+            op,
+            self.token,
+            unique,
+            lock.node,
+            int(lock.flock),
+            lock.owner,
+            lock.start,
+            lock.end,
+            lock.kind,
+            lock.pid,
+        )
+        self.lines.append("lock " + " ".join(str(int(word)) for word in words))
+        result, found = self._answer(op, lock, unique)
+        lock_words = [] if found is None else [found.start, found.end, int(found.kind), found.pid]
+        self.expected.append(["rsp", str(RESULTS[result]), *(str(word) for word in lock_words)])
+
+    def _answer(self, op: Op, lock: Lock, unique: int) -> tuple[int | None, Lock | None]:
+        table = self.table
+        if op in (Op.TEST, Op.SET, Op.WAIT) and not is_valid(lock, test=op == Op.TEST):
+            return errno.EINVAL, None
+        if lock.flock:
+            lock = replace(lock, start=0, end=LAST_BYTE)
+        if op == Op.TEST:
+            return 0, table.test(lock) or replace(lock, kind=LockType.UNLOCK)
+        if op == Op.SET:
+            return table.set(lock), None
+        if op == Op.WAIT:
+            return table.wait(lock, (self.token, unique), unique), None
+        if op == Op.DROP:
+            table.drop(lock.node)
+        elif op == Op.INTERRUPT:
+            return 0 if table.interrupt(unique) else errno.EAGAIN, None
+        else:
+            table.end_session(answer=op == Op.END)
+        return 0, None
+
+    def settle(self) -> None:
+        """All wakes so far."""
+        words = []
+        for woken in self.table.woken:
+            assert isinstance(woken.token, tuple)
+            context, unique = woken.token
+            words.append(f"{context}:{unique}:{RESULTS[woken.error]}")
+        self.table.woken = ()
+        self.lines.append("settle")
+        self.expected.append(["wakes", *words])
+
+    def judge(self, answers: list[str]) -> tuple[int, int]:
+        """Compare; the most cycles until an answer, and the most that the table was busy after one."""
+        assert len(answers) == len(self.expected)
+        asked = [line for line in self.lines if not line.startswith("stall")]
+        cycles = {"rsp": 0, "wakes": 0}
+        for line, answer, expected in zip(asked, answers, self.expected, strict=True):
+            *words, count = answer.split()
+            whole = len(expected) > 2 or expected[0] == "wakes"
+            assert (words if whole else words[:2]) == expected, f"{line}: {answer}, expected {expected}"
+            cycles[words[0]] = max(cycles[words[0]], int(count))
+        return cycles["rsp"], cycles["wakes"]
+
+
+def draw(rng: random.Random, spread: int) -> Lock:
+    start = rng.choice((0, 1, LAST_BYTE - 3, *[rng.randrange(spread)] * 6))
+    end = rng.choice((start, start + 1, start + rng.randrange(8), start + rng.randrange(8), LAST_BYTE))
+    kind = rng.choice((LockType.READ, LockType.READ, LockType.WRITE, LockType.UNLOCK))
+    owner = rng.choice((1, 2, 3, (1 << 64) - 1))
+    lock = Lock(
+        rng.choice((1, 1, 2, 15)), owner, start, min(end, LAST_BYTE), kind, rng.getrandbits(32), rng.random() < 0.2
+    )
+    if rng.random() < 0.03:
+        bad: tuple[dict[str, Any], ...] = (
+            {"kind": 3},
+            {"kind": 1 << 31},
+            {"start": 9, "end": 8},
+            {"end": LAST_BYTE + 1},
+            {"end": (1 << 64) - 1},
+        )
+        lock = replace(lock, **rng.choice(bad))
+    return lock
+
+
+def random_script(parameters: dict[str, int], seed: int, steps: int) -> Script:
+    script = Script(parameters)
+    rng = random.Random(seed)
+    for step in range(steps):
+        if step % 100 == 0:
+            script.lines.append(f"stall {rng.choice((0, 0, 40, 80))}")
+        spread = 300 if step % 1000 < 600 else 20
+        op = rng.choices(list(Op), weights=(20, 50, 20, 2, 3, 0.3, 0.1))[0]
+        unique = rng.randrange(2, 60, 2)
+        if op == Op.INTERRUPT and script.table.waits and rng.random() < 0.6:
+            unique = rng.choice(script.table.waits).unique
+        if op == Op.RESET:  # what was woken before would or would not be forgotten with it
+            script.settle()
+        script.command(op, draw(rng, spread), unique)
+        if rng.random() < 0.2 or len(script.table.woken) > 4:
+            script.settle()
+    script.settle()
+    return script
+
+
+@pytest.mark.parametrize("parameters", [SMALL, FULL], ids=("6-locks", "64-locks"))
+def test_random_commands(parameters: dict[str, int], capsys: pytest.CaptureFixture[str]) -> None:
+    executable = build_unit("lock_bench", parameters)
+    answered, settled = 0, 0
+    for seed in range(1, 5):
+        script = random_script(parameters, seed, 5000)
+        cycles = script.judge(play(executable, script.lines, seed))
+        answered, settled = max(answered, cycles[0]), max(settled, cycles[1])
+    with capsys.disabled():
+        print(f"\n{parameters['LOCKS']} locks: an answer after {answered} cycles at most", end="")
+        print(f", then busy for {settled}", end="")
+    assert answered <= 200
+
+
+def test_a_reset_forgets_wakes_too() -> None:
+    script = Script(FULL)
+    script.lines.append("stall 100")
+    script.command(Op.SET, Lock(1, 1, 0, 9, LockType.WRITE))
+    for owner in (2, 3):
+        script.command(Op.WAIT, Lock(1, owner, 0, 9, LockType.READ), 2 * owner)
+    script.command(Op.SET, Lock(1, 1, 0, 9, LockType.UNLOCK))
+    script.command(Op.WAIT, Lock(1, 1, 0, 9, LockType.WRITE), 10)
+    script.command(Op.RESET, Lock(0, 0, 0, 0, 0))
+    script.table.woken = ()
+    script.lines.append("stall 0")
+    script.settle()
+    script.command(Op.TEST, Lock(1, 1, 0, LAST_BYTE, LockType.WRITE))
+    script.judge(play(build_unit("lock_bench", FULL), script.lines, 1))
+
+
+def test_every_lock_waits_for_one() -> None:
+    """The longest turn: all waits are granted, each after a look at a full table."""
+    script = Script(FULL)
+    script.command(Op.SET, Lock(1, 1, 1000, 1999, LockType.WRITE))
+    for number in range(FULL["LOCKS"] - 9):
+        script.command(Op.SET, Lock(1, 2, 2 * number, 2 * number, LockType.READ))
+    for owner in range(10, 18):
+        script.command(Op.WAIT, Lock(1, owner, 1000, 1010, LockType.READ), owner)
+    script.settle()
+    script.command(Op.SET, Lock(1, 1, 1000, 1999, LockType.UNLOCK))
+    script.settle()
+    _, busy = script.judge(play(build_unit("lock_bench", FULL), script.lines, 1))
+    assert busy < 1000
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda table: setattr(table, "held", ()),
+        lambda table: setattr(table, "held", tuple(replace(lock, pid=lock.pid + 1) for lock in table.held)),
+        lambda table: setattr(table, "waits", ()),
+    ],
+    ids=("no lock", "pid", "no wait"),
+)
+def test_a_wrong_answer_is_noticed(spoil: Callable[[LockTable], None]) -> None:
+    script = Script(FULL)
+    script.command(Op.SET, Lock(1, 1, 0, 9, LockType.WRITE, 7))
+    script.command(Op.WAIT, Lock(1, 2, 0, 9, LockType.READ), 2)
+    spoil(script.table)
+    script.command(Op.TEST, Lock(1, 3, 0, LAST_BYTE, LockType.WRITE))
+    script.command(Op.SET, Lock(1, 1, 0, 9, LockType.UNLOCK))
+    script.settle()
+    with pytest.raises(AssertionError, match="expected"):
+        script.judge(play(build_unit("lock_bench", FULL), script.lines, 1))
