@@ -13,6 +13,7 @@ export VIRTIOFS_ENGINE  := $(value ENGINE)
 export VIRTIOFS_FROM    := $(value FROM)
 export VIRTIOFS_TO      := $(value TO)
 export VIRTIOFS_GROUPS  := $(value GROUPS)
+export VIRTIOFS_MNT     := $(value MNT)
 export VIRTIOFS_VARIANT := $(value VARIANT)
 export VIRTIOFS_TARGET  := $(value TARGET)
 
@@ -26,11 +27,11 @@ endif
 
 setup = @$(PYTHON) tools/bootstrap.py $(1) && .venv/bin/virtiofs-tb $(2)
 
-.PHONY: linux help sim waves test list lint lock peers bench clean
+.PHONY: linux help sim waves test list lint lock peers mount umount bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
-	@echo "  variables: TEST=name SEED=n WAVES=1 JOBS=n DUT=file.f PROFILE=file.toml ENGINE=ramfs|firmware WITHOUT=scoreboard FROM=time TO=time GROUPS=names PYTHON=python3.x"
+	@echo "  variables: TEST=name SEED=n WAVES=1 JOBS=n DUT=file.f PROFILE=file.toml ENGINE=ramfs|firmware WITHOUT=scoreboard FROM=time TO=time GROUPS=names MNT=directory PYTHON=python3.x"
 
 sim: ## run a simulation (TEST=main) and print its summary
 	$(call setup,sim,sim)
@@ -46,6 +47,12 @@ peers: ## hold the endpoint beside QEMU's device and virtiofsd, and run tests/pe
 
 linux: ## boot Linux as the endpoint's driver (VARIANT=names TARGET=rtl|model; SHELL=1: a shell in it)
 	$(call setup,sim,linux)
+
+mount: ## the endpoint as a directory MNT= of this machine, until Ctrl-C
+	$(call setup,sim,mount)
+
+umount: ## end a mount, or clear away what a killed one left
+	$(call setup,sim,umount)
 
 bench: ## how fast the random part runs, and in how much memory
 	$(call setup,sim,bench)

@@ -36,6 +36,7 @@ from virtiofs_tb.arguments import (
 )
 from virtiofs_tb.guest.command import linux
 from virtiofs_tb.model_run import model
+from virtiofs_tb.mount.command import mount, umount
 from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT, RUNS
 from virtiofs_tb.peers.command import peers
 from virtiofs_tb.report import SUMMARY, ResultClass, Summary, print_summary
@@ -134,6 +135,8 @@ def waves(
 cli.add_command(linux)
 cli.add_command(model)
 cli.add_command(shrink)
+cli.add_command(mount)
+cli.add_command(umount)
 cli.add_command(peers)
 
 

@@ -59,6 +59,7 @@ class NotifyPool:
     """Keeps buffers on queue 1 and collects what the device writes into them.
 
     reposting: put a buffer back after its message was taken (FS-NQ-R02); switch it off to starve the device.
+    on_message: takes the messages in place of `received`.
     error: the first thing that was wrong; `expect` and `wait_for` raise it.
     """
 
@@ -71,6 +72,7 @@ class NotifyPool:
         self.received: list[Notification] = []
         self.returned: list[Returned] = []
         self.reposting = True
+        self.on_message: Callable[[Notification], None] | None = None
         self.error: DriverError | None = None
         self.counts: Counter[str] = Counter() if counts is None else counts
         self._posted: dict[Token, _Buffer] = {}
@@ -205,7 +207,10 @@ class NotifyPool:
             raise DriverError("fuse_out_header.error of a notification", header.error, "a positive code", "FS-NQ-DI1")
         notification = Notification(header.error, message, self.host.now_ps())
         self.counts[f"notification {notification.name}"] += 1
-        self.received.append(notification)
+        if self.on_message is not None:
+            self.on_message(notification)
+        else:
+            self.received.append(notification)
 
     def _free_all(self) -> None:
         for buffer in [*self._posted.values(), *self._idle]:

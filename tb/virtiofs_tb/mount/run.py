@@ -1,0 +1,36 @@
+"""A mount as a test: its one step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from virtiofs_tb.catalogue import DEFAULT_ENGINE, Entry
+from virtiofs_tb.host.base import HostBase
+from virtiofs_tb.host.port import HostPort
+from virtiofs_tb.mount.session import MountSession
+from virtiofs_tb.scenario import Bench, Scenario
+
+TEST = "mount"
+SUMMARY = "The kernel's FUSE client on this machine uses the endpoint"
+
+
+class MountRun:
+    """One mount on one target. `close` takes it away, whatever became of the run."""
+
+    def __init__(self, directory: Path, engine: str = "") -> None:
+        self.session = MountSession(directory)
+        self._engine = engine or DEFAULT_ENGINE
+
+    def entry(self) -> Entry:
+        scenario = Scenario("mounted", self._step, (), (), SUMMARY, __name__)
+        return Entry(TEST, SUMMARY, (scenario,), engine=self._engine)
+
+    def close(self) -> None:
+        self.session.close()
+
+    async def _step(self, host: HostPort, tb: Bench) -> None:
+        assert isinstance(host, HostBase), "the step needs a target of packets"
+        await self.session.run(host, tb)
+        traffic = self.session.traffic
+        for name, count in traffic.notifications.items():
+            tb.counts[f"to the kernel {name}"] += count

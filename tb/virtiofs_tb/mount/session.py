@@ -1,0 +1,161 @@
+"""One mount on one endpoint, from mount(2) to the end: a step of a test like a scenario.
+
+The session is what the target listens to (host/outside.py). Whatever happens, `close` leaves nothing mounted.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from virtiofs_tb.driver.bringup import Mount, discover, start
+from virtiofs_tb.host.base import HostBase
+from virtiofs_tb.mount import kernel
+from virtiofs_tb.mount.control import ControlServer
+from virtiofs_tb.mount.errors import MountFailure
+from virtiofs_tb.mount.relay import Relay
+from virtiofs_tb.mount.traffic import Traffic
+from virtiofs_tb.scenario import Bench
+
+LONGEST_WAIT_S = 60.0
+CLOCK_S = 0.01  # the DPU's clock is set when it is later by this
+BUFFERS = 32  # on the notification queue
+
+
+class MountSession:
+    """Serves `directory`. on_mounted: called once the kernel can use it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.relay: Relay | None = None
+        self.on_mounted: Callable[[], None] = lambda: None
+        self._host: HostBase | None = None
+        self._selector = selectors.DefaultSelector()
+        self._wake_out, self._wake_in = os.pipe()
+        self._selector.register(self._wake_out, selectors.EVENT_READ)
+        self._control = ControlServer(directory, self._asked)
+        self._selector.register(self._control.listener, selectors.EVENT_READ)
+        self._descriptor: int | None = None
+        self._detaching: threading.Thread | None = None
+        self._why_not: str | None = None
+        self._busy_s = 0.0
+        self._awake = time.monotonic()
+        self._clock = 0.0
+
+    # ---- the step ----
+
+    async def run(self, host: HostBase, tb: Bench) -> None:
+        """Bring the device up, mount, serve until it is unmounted. Raises MountError, MountFailure, DriverError."""
+        self._host = host
+        await self._set_clock()
+        mount = await start(host, tb, await discover(host, tb), buffers=BUFFERS, linux_layout=True)
+        self._descriptor = kernel.attach(self.directory)
+        host.note(f"mounted on {self.directory}")
+        self.relay = Relay(self._descriptor, host, mount)
+        self._selector.register(self._descriptor, selectors.EVENT_READ)
+        self._awake = time.monotonic()
+        host.outside = self
+        self.on_mounted()
+        try:
+            await self.relay.ended.wait()
+        finally:
+            host.outside = None
+            self._busy_s += time.monotonic() - self._awake
+        self._raise(mount)
+
+    def _raise(self, mount: Mount) -> None:
+        assert self.relay is not None
+        if self.relay.error is not None:
+            raise self.relay.error
+        if mount.pool is not None and mount.pool.error is not None:
+            raise mount.pool.error
+        if self.relay.refused:
+            raise MountFailure(f"the kernel refused {len(self.relay.refused)} notifications: {self.relay.refused[0]}")
+
+    async def _set_clock(self) -> None:
+        """File times are those of this machine. An endpoint without our DPU port has a clock of its own."""
+        now = self._clock = time.time()
+        if self._host is not None and self._host.dpu is not None:
+            await self._host.dpu.set_time(int(now), int(now % 1 * 1_000_000_000))
+
+    # ---- Outside ----
+
+    def look(self) -> None:
+        if self._host is not None and time.time() - self._clock > CLOCK_S:
+            self._host.spawn(self._set_clock())
+        self._serve(self._selector.select(0.0))
+
+    def wait(self) -> None:
+        self._busy_s += time.monotonic() - self._awake
+        events = self._selector.select(LONGEST_WAIT_S)
+        self._awake = time.monotonic()
+        if events and self._host is not None and time.time() - self._clock > CLOCK_S:
+            self._clock = time.time()
+            self._host.spawn(self._set_clock())
+        self._serve(events)
+
+    def _serve(self, events: list[tuple[selectors.SelectorKey, int]]) -> None:
+        for key, _ in events:
+            if key.fd == self._descriptor and self.relay is not None:
+                self.relay.receive()
+            elif key.fileobj is self._control.listener:
+                self._control.accept()
+            elif key.fd == self._wake_out:
+                os.read(self._wake_out, 4096)
+                if self.relay is not None and self._why_not is not None:
+                    self.relay.ended.set()
+
+    # ---- the end ----
+
+    def _asked(self, question: dict[str, Any]) -> dict[str, Any]:
+        if question.get("do") == "stop":
+            self.stop()
+            return {"ok": True}
+        return {"ok": False, "why": f"no such command: {question.get('do')}"}
+
+    def stop(self) -> None:
+        """Begin to unmount. The kernel may still write to us meanwhile, so it happens beside the simulation."""
+        if self._detaching is None and self._descriptor is not None:
+            self._detaching = threading.Thread(target=self._detach, name="unmount", daemon=True)
+            self._detaching.start()
+
+    def _detach(self) -> None:
+        why = kernel.detach(self.directory, lazy=False)
+        if why is not None:  # in use: it goes out of sight now, and its users get ENOTCONN when this process ends
+            self._why_not = why
+            kernel.detach(self.directory, lazy=True)
+        os.write(self._wake_in, b"x")
+
+    @property
+    def traffic(self) -> Traffic:
+        """What went through so far."""
+        if self.relay is None:
+            return Traffic()
+        return Traffic(dict(self.relay.requests), dict(self.relay.notifications), self._busy_s, self.notice or "")
+
+    def close(self) -> None:
+        """Leave nothing mounted and no socket behind; may be called again."""
+        if self._descriptor is not None:
+            if kernel.kind_of(self.directory) == kernel.KIND:
+                kernel.detach(self.directory, lazy=True)
+            if self.relay is not None:
+                self.relay.close()
+            self._selector.unregister(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = None
+        if self._wake_out >= 0:
+            self._control.close()
+            self._selector.close()
+            os.close(self._wake_out)
+            os.close(self._wake_in)
+            self._wake_out = -1
+
+    @property
+    def notice(self) -> str | None:
+        """Why the mount could not be taken away at once, if so."""
+        return f"{self.directory} was in use ({self._why_not}): its users have lost it" if self._why_not else None

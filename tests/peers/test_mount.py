@@ -1,0 +1,155 @@
+"""The kernel's FUSE client as the file-system user: mounts of the golden device."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from virtiofs_tb.mount import control, kernel, model_run
+from virtiofs_tb.mount.command import mount, umount
+from virtiofs_tb.mount.errors import MountError
+from virtiofs_tb.mount.run import MountRun
+from virtiofs_tb.report import Summary
+from virtiofs_tb.runner import UsageError
+
+USER_S = 60.0
+
+pytestmark = pytest.mark.skipif(
+    not kernel.DEVICE.exists() or not os.access(kernel.DEVICE, os.W_OK),
+    reason="/dev/fuse is missing or closed: modprobe fuse, and let this container have it",
+)
+
+
+def used(directory: Path, tmp_path: Path, user: Callable[[], None], defect: str | None = None) -> Summary:
+    """Mount, let `user` work in a thread, unmount; what the user raised is raised."""
+    run = MountRun(directory)
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            assert mounted.wait(USER_S)
+            user()
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            run.session.stop()
+
+    mounted = threading.Event()
+    run.session.on_mounted = mounted.set
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    summary = model_run.run(run, 1, tmp_path / "run", "", defect)
+    mounted.set()
+    worker.join(USER_S)
+    if errors and summary.passed:
+        raise errors[0]
+    return summary
+
+
+def shell(command: str, directory: Path) -> str:
+    # Not `cwd=`: this process would wait for the new one to go there, and it is this process that serves the mount.
+    script = ["sh", "-ec", f'cd "$0"; {command}', str(directory)]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=USER_S)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    place = tmp_path / "a mount point"
+    place.mkdir()
+    return place
+
+
+def test_coreutils(directory: Path, tmp_path: Path) -> None:
+    def user() -> None:
+        assert shell("echo hello > file; cat file; mkdir d; mv file d; ls d; wc -c d/file", directory) == (
+            "hello\nfile\n6 d/file\n"
+        )
+        shell(
+            "head -c 300000 /dev/urandom > d/big; cp d/big copy; cmp d/big copy; ln copy link; rm -r d copy", directory
+        )
+        assert shell("stat -c %h link; readlink s || ln -s link s; readlink s", directory) == "1\nlink\n"
+
+    summary = used(directory, tmp_path, user)
+    assert summary.passed, summary.failures
+    assert summary.scoreboards["fuse"]["reply"] > 30
+    assert kernel.kind_of(directory) is None
+    assert control.running(directory) == []
+
+
+def test_a_wrong_device_is_reported_and_unmounted(directory: Path, tmp_path: Path) -> None:
+    def user() -> None:
+        subprocess.run(["ls", str(directory)], capture_output=True, timeout=USER_S)
+
+    summary = used(directory, tmp_path, user, defect="used_length_of_buffer")
+    assert not summary.passed
+    assert kernel.kind_of(directory) is None
+
+
+def test_unmounted_by_somebody_else(directory: Path, tmp_path: Path) -> None:
+    assert used(directory, tmp_path, lambda: shell(f"umount '{directory}'", tmp_path) and None).passed
+
+
+def test_in_use_when_it_is_to_end(directory: Path, tmp_path: Path) -> None:
+    held: list[int] = []
+
+    def user() -> None:
+        (directory / "file").write_text("x")
+        held.append(os.open(directory / "file", os.O_RDONLY))
+
+    summary = used(directory, tmp_path, user)
+    with pytest.raises(OSError, match="not connected"):
+        os.close(held[0])
+    assert summary.passed, summary.failures
+    assert kernel.kind_of(directory) is None
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [("missing", "no such directory; make it first"), ("file", "is not a directory")],
+)
+def test_no_mount_point(tmp_path: Path, place: str, words: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(MountError, match=words):
+        kernel.check(tmp_path / place)
+
+
+def test_mounted_over_with_a_notice(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "is not empty" in (kernel.check(tmp_path) or "")
+
+
+def test_usage(tmp_path: Path) -> None:
+    for arguments, words in (
+        ([], "MNT= is missing"),
+        (["--mnt", str(tmp_path), "--target", "vhdl"], "TARGET=vhdl"),
+        (["--mnt", str(tmp_path), "--engine", "steam"], "ENGINE=steam"),
+        (["--mnt", str(tmp_path), "--target", "model", "--waves", "1"], "the golden device has no waves"),
+        (["--mnt", str(tmp_path / "missing")], "no such directory"),
+    ):
+        error = CliRunner().invoke(mount, arguments, env={}).exception
+        assert isinstance(error, UsageError), error
+        assert words in str(error)
+
+
+def test_umount_where_nothing_is_mounted(tmp_path: Path) -> None:
+    error = CliRunner().invoke(umount, ["--mnt", str(tmp_path)]).exception
+    assert isinstance(error, UsageError)
+    assert "nothing of ours is mounted there" in str(error)
+
+
+def test_umount_clears_what_a_killed_mount_left(directory: Path) -> None:
+    os.close(kernel.attach(directory))  # as when the process is killed: the connection is gone, the mount is not
+    assert kernel.kind_of(directory) == kernel.KIND
+    with pytest.raises(MountError, match="is mounted already"):
+        kernel.check(directory)
+    done = CliRunner().invoke(umount, ["--mnt", str(directory)])
+    assert done.exit_code == 0, done.exception
+    assert kernel.kind_of(directory) is None
