@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from tests.unit.recorded_runs import copied, record_run
+from tests.unit.test_ftr import read_ftr
 from virtiofs_tb import cli
 from virtiofs_tb.analysis import show
 from virtiofs_tb.analysis import story as names
@@ -269,6 +270,9 @@ def test_the_trace_tells_the_same_stories(run: Path, stories: list[Story], tmp_p
         (("show", "--to", "5 parsec"), "expected simulated time"),
         (("show", "--from", "9us", "--to", "8us"), "--to: earlier than --from"),
         (("show", "--json", "missing/stories.jsonl"), "missing/stories.jsonl: No such file or directory"),
+        (("show", "--ftr", "missing/stories.ftr"), "missing/stories.ftr: No such file or directory"),
+        (("show", "--perfetto", "."), ".: Is a directory"),
+        (("rings", "--at", "-5us"), "--at -5us: expected simulated time"),
         (("rings", "--at", "1s"), "--at 1s: outside the run, which ends at"),
         (("rings", "--at", "0"), "no virtqueue is enabled at 0.000 us"),
         (("rings", "--at", "100us", "--queue", "9"), "queue 9 is not enabled at 100.000 us; enabled are 0, 1"),
@@ -315,6 +319,44 @@ def test_a_log_that_is_cut_off(run: Path, stories: list[Story], tmp_path: Path) 
         output = tool("show", directory)
         assert "the log is cut off: it is told up to its last whole record, number" in output
         assert 10 < len(rows(output)) < len(stories)
+
+
+@pytest.mark.parametrize("option", ["--json", "--perfetto", "--ftr"])
+def test_exports_of_a_log_that_is_cut_off(run: Path, option: str, tmp_path: Path) -> None:
+    """They hold what is told up to the last whole record, and say that it is not all."""
+    directory = copied(run, tmp_path / "run")
+    with (directory / PAYLOAD_NAME).open("r+b") as file:
+        file.truncate(20_001)
+    path = tmp_path / "stories"
+    lines = tool("show", directory, option, path).splitlines()
+    assert lines[0].startswith("the log is cut off: it is told up to its last whole record, number")
+    number = int(lines[1].removesuffix(" stories written"))
+    told = {
+        "--json": lambda: len(read_json_lines(path)),
+        "--perfetto": lambda: sum(
+            event["ph"] == "X" and event["cat"] in (names.REQUEST, names.NOTIFICATION) for event in trace(path)
+        ),
+        "--ftr": lambda: sum("number" in tx.attributes for tx in read_ftr(path.read_bytes()).transactions.values()),
+    }
+    assert told[option]() == number > 10
+
+
+def test_every_command_takes_a_log_of_any_length(run: Path, tmp_path: Path) -> None:
+    """Cut at any place, as a kill may: something is told, or one line says why not."""
+    directory = copied(run, tmp_path / "run")
+    whole = (run / LOG_NAME).read_bytes()
+    for length in (1, 63, 64, 65, 64 + RECORD_SIZE, len(whole) // 3, len(whole) - 1):
+        (directory / LOG_NAME).write_bytes(whole[:length])
+        whole_records = max(length // RECORD_SIZE - 1, 0)
+        for command in (("show",), ("show", "--ftr", tmp_path / "x"), ("rings", "--at", "0")):
+            done = CliRunner().invoke(
+                cli.cli, [*map(str, (command[0], directory, *command[1:]))], standalone_mode=False
+            )
+            if whole_records and command[0] == "show":
+                assert done.exception is None, (length, command, done.exception)
+            else:
+                assert isinstance(done.exception, AnalysisError), (length, command, done.exception)
+                assert "\n" not in str(done.exception)
 
 
 def test_a_run_that_was_killed(run: Path, stories: list[Story], tmp_path: Path) -> None:
