@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import signal
@@ -14,8 +13,6 @@ from types import TracebackType
 
 TERMINATE_S = 2.0  # from the request to end to the order to end
 LAST_LINES = 8
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class PeerError(Exception):
@@ -57,13 +54,12 @@ class PeerProcess:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  (closed by stop)
         try:
             self._process = subprocess.Popen(
-                command,
+                [*_dying_with_us(), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=subprocess.STDOUT,
                 pass_fds=pass_fds,
                 start_new_session=True,  # Ctrl-C is for us alone: we end it
-                preexec_fn=_die_with_parent,  # and where we are killed, the kernel does
             )
         except OSError as error:
             self._output.close()
@@ -126,6 +122,11 @@ class PeerProcess:
         self.stop()
 
 
-def _die_with_parent() -> None:
-    """Between fork and exec: end when the process that started us is gone."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _dying_with_us() -> list[str]:
+    """What to put before a command so that the kernel ends it when we are killed.
+
+    A program of util-linux, as Popen's preexec_fn would do it in Python: the hooks that run after a fork then lose an
+    interrupt that comes meanwhile.
+    """
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv is not None else []

@@ -70,8 +70,10 @@ def report(console: Console, seed: int, with_rtl: bool) -> bool:
 
 
 def _runs(console: Console, seed: int, with_rtl: bool) -> list[TargetRun]:
-    """The targets' runs, ours first."""
+    """The targets' runs, ours first in the list; QEMU's runs first, since it is soon done."""
     entry = peers_entry()
+    with console.status("running QEMU") as status:
+        qemu = of_qemu(entry, seed, lambda name: status.update(f"running QEMU: {name}"))
     runs: list[TargetRun] = []
     if with_rtl:
         verilator = build.find_verilator()
@@ -87,9 +89,7 @@ def _runs(console: Console, seed: int, with_rtl: bool) -> list[TargetRun]:
             runs.append(of_rtl(entry, seed, simulation))
     with console.status("running the golden device"):
         runs.append(of_model(entry, seed))
-    with console.status("running QEMU") as status:
-        runs.append(of_qemu(entry, seed, lambda name: status.update(f"running QEMU: {name}")))
-    return runs
+    return [*runs, qemu]
 
 
 def _scenarios(console: Console, runs: list[TargetRun]) -> bool:
