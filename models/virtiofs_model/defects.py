@@ -53,6 +53,17 @@ class Defect(str, Enum):
     INTERRUPT_WHILE_MASKED = "interrupt_while_masked"
     INTERRUPT_SUPPRESSED_SENT = "interrupt_suppressed_sent"
     CONFIG_INTERRUPT_WITHOUT_ISR = "config_interrupt_without_isr"
+    # the file system
+    FS_WRITE_KEEPS_TIMES = "fs_write_keeps_times"
+    FS_LOOKUP_LOST = "fs_lookup_lost"
+    FS_OLD_DATA = "fs_old_data"
+    FS_WRONG_ERRNO = "fs_wrong_errno"
+    FS_REPLY_OF_OTHER = "fs_reply_of_other"
+    FS_LINK_TWICE = "fs_link_twice"
+    FS_COOKIE_SKIPS = "fs_cookie_skips"
+    FS_SPACE_LOST = "fs_space_lost"
+    FS_RENAME_KEEPS_OLD = "fs_rename_keeps_old"
+    FS_FAILURE_LEAVES_TRACE = "fs_failure_leaves_trace"
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,8 @@ class DefectInfo:
 
 _CONFIG, _DESCRIPTORS, _DMA = "config_space", "descriptors", "dma"
 _FUSE, _NOTIFICATIONS, _INTERRUPTS = "fuse", "notifications", "interrupts"
+
+_FILE_SYSTEM = "file_system"
 
 _INFO = (
     DefectInfo(
@@ -180,7 +193,34 @@ _INFO = (
         ("PCI-ISR-D02",),
         _INTERRUPTS,
     ),
-)
+    DefectInfo(
+        Defect.FS_WRITE_KEEPS_TIMES, "WRITE does not move mtime and ctime", ("FS-REQ-DI1",), _FILE_SYSTEM
+    ),
+    DefectInfo(
+        Defect.FS_LOOKUP_LOST, "CREATE does not count as a lookup: a forgotten file is still held, or dies early",
+        ("FS-REQ-DI1",), _FILE_SYSTEM,
+    ),
+    DefectInfo(
+        Defect.FS_OLD_DATA, "What a truncation cut off comes back when the file grows", ("FS-REQ-DI1",), _FILE_SYSTEM
+    ),
+    DefectInfo(Defect.FS_WRONG_ERRNO, "A missing name is EINVAL", ("FS-REQ-DI1",), _FILE_SYSTEM),
+    DefectInfo(
+        Defect.FS_REPLY_OF_OTHER, "GETATTR answers for the inode that was asked for before", ("FS-REQ-DI1",),
+        _FILE_SYSTEM,
+    ),
+    DefectInfo(Defect.FS_LINK_TWICE, "A new name counts twice in nlink", ("FS-REQ-DI1",), _FILE_SYSTEM),
+    DefectInfo(
+        Defect.FS_COOKIE_SKIPS, "A listing that goes on leaves out the first name", ("FS-REQ-DI1",), _FILE_SYSTEM
+    ),
+    DefectInfo(
+        Defect.FS_SPACE_LOST, "Pages of files that are cut do not come back", ("FS-REQ-DI1",), _FILE_SYSTEM
+    ),
+    DefectInfo(Defect.FS_RENAME_KEEPS_OLD, "RENAME leaves the old name behind", ("FS-REQ-DI1",), _FILE_SYSTEM),
+    DefectInfo(
+        Defect.FS_FAILURE_LEAVES_TRACE, "A CREATE that fails has changed the directory's link count", ("FS-REQ-DI1",),
+        _FILE_SYSTEM,
+    ),
+)  # fmt: skip
 
 DEFECTS: dict[str, DefectInfo] = {info.defect.value: info for info in _INFO}
 """Every defect by name."""

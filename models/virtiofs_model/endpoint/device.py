@@ -13,8 +13,11 @@ from virtiofs_model.endpoint.interrupts import Interrupts
 from virtiofs_model.endpoint.mover import Mover
 from virtiofs_model.endpoint.notifier import Notifier
 from virtiofs_model.endpoint.queues import Queues
+from virtiofs_model.endpoint.ramfs_engine import RamfsEngine
 from virtiofs_model.endpoint.tasks import Steps
 from virtiofs_model.engine import EnginePort
+from virtiofs_model.ramfs import Limits, Tree
+from virtiofs_model.ramfs.faulty import faulty_server
 from virtiofs_model.registers import DeviceStraps
 from virtiofs_model.tlp import Header, decode
 
@@ -24,7 +27,8 @@ class ModelEndpoint:
 
     output(channel, header, payload) is called for each packet that leaves, from within step(). receive() takes a
     packet of the host; step(rng) lets one task take one step. defect: the name of an injected defect (defects.py).
-    request_queues, max_queue_size, msix_vectors: what the endpoint was built for.
+    request_queues, max_queue_size, msix_vectors: what the endpoint was built for; ramfs: the capacity of its own file
+    system (None: it has none, and firmware answers).
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class ModelEndpoint:
         request_queues: int = 4,
         max_queue_size: int = 1024,
         msix_vectors: int = 11,
+        ramfs: Limits | None = None,
     ) -> None:
         straps = DeviceStraps(num_request_queues=min(4, request_queues), max_queue_size=max_queue_size)
         self._core = Core(msix_vectors, straps, Defect(defect) if defect else None, output)
@@ -46,7 +51,12 @@ class ModelEndpoint:
         self._front = Front(self._core, self._interrupts, self._queues.doorbell)
         self._core.registers.on_reset = self._reset
         self.engine: EnginePort = self._mover
-        self.dpu = DpuRegisters(self._core, self._notifier, request_queues, max_queue_size)
+        self.dpu = DpuRegisters(self._core, self._notifier, request_queues, max_queue_size, ramfs is not None)
+        if ramfs is not None:
+            server = faulty_server(self._core.defect, Tree(ramfs))
+            self._mover.on_own_request = RamfsEngine(self._core, self._dma, self._mover, server).request
+            self._mover.on_own_reset = server.reset
+            self.dpu.on_time = server.set_time
 
     def receive(self, channel: int, header: Header, payload: bytes) -> None:
         """A packet of the host: a request on CQ or a completion on RC."""

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from virtiofs_model.endpoint.core import Core
 from virtiofs_model.endpoint.notifier import Notifier
 from virtiofs_model.errors import ErrorCode, LoggedError
@@ -29,7 +31,10 @@ _STRAPS = (
 
 
 class DpuRegisters:
-    """request_queues, queue_size: what the endpoint was built for. ramfs: it has a file system of its own."""
+    """request_queues, queue_size: what the endpoint was built for. ramfs: it has a file system of its own.
+
+    on_time: told the clock, seconds and nanoseconds, with every write of TIME_NSEC.
+    """
 
     def __init__(
         self, core: Core, notifier: Notifier, request_queues: int, queue_size: int, ramfs: bool = False
@@ -42,6 +47,7 @@ class DpuRegisters:
         self._time: dict[int, int] = {DpuRegister.TIME_SEC_LO: 0, DpuRegister.TIME_SEC_HI: 0, DpuRegister.TIME_NSEC: 0}
         self._message = bytearray()
         self._answer = 0
+        self.on_time: Callable[[int, int], None] = lambda seconds, nanoseconds: None
 
     # ---- in one call ----
 
@@ -96,6 +102,9 @@ class DpuRegisters:
         """The response to a 32-bit write; a write where there is nothing to write is ignored."""
         if address in self._time:
             self._time[address] = value
+            if address == DpuRegister.TIME_NSEC:
+                low, high = self._time[DpuRegister.TIME_SEC_LO], self._time[DpuRegister.TIME_SEC_HI]
+                self.on_time(high << 32 | low, value)
         elif address == DpuRegister.ERROR_POP:
             if self._core.errors:
                 self._core.errors.popleft()

@@ -93,6 +93,7 @@ class Mover:
     """Implements EnginePort, executes jobs and replies, and returns chains to the driver.
 
     release(context) is called when a context may be used again. on_notify: a notification from the engine.
+    on_own_request, on_own_reset: the same as an EnginePort tells, where a strap says that the endpoint answers itself.
     """
 
     def __init__(self, core: Core, dma: Dma, interrupts: Interrupts) -> None:
@@ -109,6 +110,8 @@ class Mover:
         self.used_idx = [0] * MAX_QUEUES
         self.release: Callable[[Context], None] = lambda context: None
         self.on_notify: Callable[[EngineNotify, bytes], None] = lambda notify, message: None
+        self.on_own_request: Callable[[Context, bytes], None] = lambda context, head: None
+        self.on_own_reset: Callable[[], None] = lambda: None
         self._work_arrived = core.signal()
         self.replies_changed = core.signal()
         self.start()
@@ -136,6 +139,9 @@ class Mover:
     def next_epoch(self) -> None:
         """Tell the engine that a device reset took place."""
         self.epoch = (self.epoch + 1) % EPOCHS
+        if not self._core.registers.straps.firmware:
+            self.on_own_reset()
+            return
         self._unacknowledged.add(self.epoch)
         for callback in self._controls:
             callback(EngineControl(ControlKind.DEVICE_RESET, 0, self.epoch))
@@ -226,6 +232,9 @@ class Mover:
             chain.readable_bytes, chain.writable_bytes, 0, len(head),
         )  # fmt: skip
         self._core.count(DpuCounter.REQUESTS)
+        if not self._core.registers.straps.firmware:
+            self.on_own_request(context, head)
+            return
         for _ in range(2 if self._core.strikes(Defect.REQUEST_TWICE, 5) else 1):
             for callback in self._requests:
                 callback(request, head)

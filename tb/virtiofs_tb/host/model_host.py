@@ -20,6 +20,7 @@ from virtiofs_model.engine import (
     MoverJob,
 )
 from virtiofs_model.layouts.dpu import AxiResponse
+from virtiofs_model.ramfs import Limits
 from virtiofs_model.tlp import Header
 from virtiofs_tb.host.base import HostBase, OutOfTime
 from virtiofs_tb.host.dpu import Access, Answer, RegisterDpu
@@ -129,7 +130,7 @@ class ModelHost(HostBase):
     """HostPort on the golden device. `run` a scenario's coroutine; `engine` is where firmware attaches.
 
     defect: name of a defect that the device shall have. request_queues, max_queue_size, msix_vectors: what the device
-    was built for.
+    was built for; ramfs: the capacity of its own file system, which then answers unless a strap says otherwise.
     """
 
     def __init__(
@@ -141,10 +142,13 @@ class ModelHost(HostBase):
         request_queues: int = 4,
         max_queue_size: int = 1024,
         msix_vectors: int = 11,
+        ramfs: Limits | None = None,
     ) -> None:
         loop = Loop()
         log = log if log is not None else ObservationLog()
-        self.endpoint = ModelEndpoint(self._from_endpoint, defect, request_queues, max_queue_size, msix_vectors)
+        self.endpoint = ModelEndpoint(
+            self._from_endpoint, defect, request_queues, max_queue_size, msix_vectors, ramfs
+        )
         dpu: DpuPort = ModelDpu(self.endpoint, log, loop)
         super().__init__(loop, self, log, seed, timing, dpu=dpu)
         self.engine: EnginePort = LoggedEngine(self.endpoint.engine, log, loop)

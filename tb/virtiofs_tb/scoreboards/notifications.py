@@ -210,9 +210,13 @@ class NotificationScoreboard(Scoreboard):
 
     def on_engine_request(self, event: EngineRequestSeen) -> None:
         if event.head[4:8] in OPCODE_INIT and self._init_used:
-            self._init_used = False  # a new session: what was stored for the old one may be gone
-            for message in self._mailbox:
-                message.sure = False
+            self._init_used = False
+            self._end_session()
+
+    def _end_session(self) -> None:
+        """A new session: what was stored for the old one may be gone."""
+        for message in self._mailbox:
+            message.sure = False
 
     def on_engine_reply(self, event: EngineReplySeen) -> None:
         chain = self.observer.with_engine.get(event.ctx)
@@ -299,6 +303,8 @@ class NotificationScoreboard(Scoreboard):
         head = chain.read_store.data
         reply = chain.write_store.data
         if head[4:8] in OPCODE_INIT and event.length >= OUT_HEADER_SIZE and not any(reply[4:8]):
+            if self._init_used and not isinstance(request, Request):
+                self._end_session()  # an engine that is not seen: it began the new one some time before
             self._init_used = True
 
     def _settle(self) -> None:
