@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from virtiofs_model.ramfs import Limits
 from virtiofs_tb.host.log import Record
 from virtiofs_tb.profile import Profile
 from virtiofs_tb.scoreboards.base import Scoreboard
@@ -11,6 +12,7 @@ from virtiofs_tb.scoreboards.config_space import ConfigSpaceScoreboard
 from virtiofs_tb.scoreboards.descriptors import DescriptorScoreboard
 from virtiofs_tb.scoreboards.dma import DmaScoreboard
 from virtiofs_tb.scoreboards.events import Failure
+from virtiofs_tb.scoreboards.file_system import FileSystemScoreboard
 from virtiofs_tb.scoreboards.fuse import FuseScoreboard
 from virtiofs_tb.scoreboards.interrupts import InterruptScoreboard
 from virtiofs_tb.scoreboards.notifications import NotificationScoreboard
@@ -21,6 +23,7 @@ ALL: tuple[type[Scoreboard], ...] = (
     DescriptorScoreboard,
     FuseScoreboard,
     DmaScoreboard,
+    FileSystemScoreboard,
     NotificationScoreboard,
     InterruptScoreboard,
 )
@@ -57,6 +60,15 @@ class ScoreboardSet:
             self.failures.append(failure)
             if self.on_failure is not None:
                 self.on_failure(failure)
+
+    def engage_ramfs(self, limits: Limits | None = None) -> None:
+        """The endpoint's own file system answers, of this capacity (None: the default one), and is judged.
+
+        Without this call a write to the strap that chooses the engine says so, of the default capacity.
+        """
+        for board in self.boards:
+            if isinstance(board, FileSystemScoreboard):
+                board.engage(limits)
 
     def require(self, *names: str) -> None:
         """These scoreboards must check something in this test, or the test fails. Names that are off are ignored."""

@@ -49,7 +49,7 @@ class _Node:
 
 
 WEIGHTS = {
-    Opcode.LOOKUP: 8, Opcode.FORGET: 6, Opcode.BATCH_FORGET: 2, Opcode.GETATTR: 6, Opcode.SETATTR: 6,
+    Opcode.LOOKUP: 8, Opcode.FORGET: 6, Opcode.BATCH_FORGET: 2, Opcode.GETATTR: 6, Opcode.SETATTR: 9,
     Opcode.READLINK: 2, Opcode.SYMLINK: 3, Opcode.MKNOD: 4, Opcode.MKDIR: 5, Opcode.UNLINK: 8, Opcode.RMDIR: 5,
     Opcode.RENAME: 3, Opcode.RENAME2: 8, Opcode.LINK: 5, Opcode.OPEN: 4, Opcode.READ: 8, Opcode.WRITE: 10,
     Opcode.STATFS: 3, Opcode.RELEASE: 5, Opcode.FSYNC: 1, Opcode.FLUSH: 1, Opcode.OPENDIR: 2, Opcode.READDIR: 3,
@@ -160,6 +160,9 @@ class TreeRequests:
             nodes = [node for node in nodes if node.kind == stat.S_IFDIR]
         elif opcode in _ON_OPEN:
             nodes = [node for node in nodes if node.opens] or nodes
+            if opcode in _ON_CONTENTS:  # most of it happens to a few files, so that they see much of it
+                files = [node for node in nodes if node.kind == stat.S_IFREG] or nodes
+                nodes = files[:2] if rng.randrange(4) else nodes
         elif opcode in (Opcode.FORGET, Opcode.BATCH_FORGET):
             nodes = [node for node in nodes if node.lookups] or nodes
         return rng.choice(nodes)
@@ -221,7 +224,8 @@ class TreeRequests:
             valid |= Fattr.SIZE
         if rng.randrange(4) == 0:
             valid |= Fattr.FH
-        want = fuse.FuseSetattrIn(valid=valid, fh=self._fh(node), size=self._offset(), uid=rng.randrange(9))
+        size = rng.choice([self._offset(), rng.randrange(self.limits.data + 1), rng.randrange(_PAGE)])
+        want = fuse.FuseSetattrIn(valid=valid, fh=self._fh(node), size=size, uid=rng.randrange(9))
         want.mode, want.gid, want.atime, want.mtime, want.ctime = rng.getrandbits(16), rng.randrange(9), 5, 6, 7
         return bytes(want)
 
@@ -234,11 +238,15 @@ class TreeRequests:
         return bytes(fuse.FuseRename2In(self._directory(), flags)) + self._name() + self._name()
 
     def _read(self, node: _Node) -> bytes:
+        if self.rng.randrange(2):
+            return bytes(fuse.FuseReadIn(self._fh(node), 0, self.limits.end))
         return bytes(fuse.FuseReadIn(self._fh(node), self._offset(), self._size()))
 
     def _write(self, node: _Node) -> bytes:
-        data = self.rng.randbytes(self._size())
-        return bytes(fuse.FuseWriteIn(self._fh(node), self._offset(), len(data))) + data
+        offset, size = self._offset(), self._size()
+        if self.rng.randrange(2):  # where much is written, read and cut
+            offset, size = self.rng.randrange(_PAGE), self.rng.randint(1, self.limits.data)
+        return bytes(fuse.FuseWriteIn(self._fh(node), offset, size)) + self.rng.randbytes(size)
 
     def _list(self, node: _Node) -> bytes:
         size = self.rng.choice([64, 200, 512, _PAGE, 2 * _PAGE])
@@ -260,5 +268,9 @@ _ON_DIRECTORIES = frozenset(
     )
 )  # fmt: skip
 _ON_OPEN = frozenset(
-    (Opcode.READ, Opcode.WRITE, Opcode.RELEASE, Opcode.FSYNC, Opcode.FLUSH, Opcode.RELEASEDIR, Opcode.FALLOCATE)
-)
+    (
+        Opcode.READ, Opcode.WRITE, Opcode.SETATTR, Opcode.FALLOCATE, Opcode.RELEASE, Opcode.RELEASEDIR, Opcode.FSYNC,
+        Opcode.FLUSH,
+    )
+)  # fmt: skip
+_ON_CONTENTS = frozenset((Opcode.READ, Opcode.WRITE, Opcode.SETATTR, Opcode.FALLOCATE))

@@ -1,0 +1,202 @@
+"""Looks for an order of happenings in which a golden file system shows everything that was seen.
+
+A depth-first search that goes on while the run does: its stack is the order found so far. In the usual case the first
+guess fits and each happening is tried once; where it does not, the search goes back as far as it must, by undo.
+Happenings that commute are not tried both ways (sleep sets). What lies further back than `history` is final.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from dataclasses import dataclass, field
+
+from virtiofs_model.ramfs import RamfsServer
+from virtiofs_tb.scoreboards.happenings import ENDLESS, Happening, RequestHappening, ResetHappening
+
+Choice = tuple[Happening, int]
+"""A happening and the variant of it that is tried."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """window: of what is not explained, so many are candidates for the next place; history: places that may still be
+    taken back; memory: bytes of requests in them; near: tries that fail before the search jumps back; again:
+    before it jumps further; far: before it gives up."""
+
+    window: int = 32
+    history: int = 1024
+    memory: int = 64 << 20
+    near: int = 150
+    again: int = 10
+    far: int = 6000
+
+
+@dataclass(eq=False)
+class _Place:
+    """A place in the order. mark: of the journal before it; tried: choices that did not lead on; asleep: happenings
+    that need not be tried here, since another order of the same was; taken: what stands here now."""
+
+    mark: int
+    tried: set[tuple[int, int]] = field(default_factory=set)
+    asleep: list[Happening] = field(default_factory=list)
+    taken: Choice | None = None
+
+
+class Explainer:
+    """The search. server: the golden file system; made with undo, and nobody else's.
+
+    add() what has happened, then advance(). tries, failed: happenings tried, and of those not explained; deepest:
+    places that were reached.
+    """
+
+    def __init__(self, server: RamfsServer, effort: Effort | None = None) -> None:
+        self.server = server
+        self.effort = effort or Effort()
+        self.tries = 0
+        self.failed = 0
+        self.deepest = 0
+        self.culprit: RequestHappening | None = None
+        self._journal = server.tree.journal
+        self._left: list[Happening] = []
+        self._places = [_Place(self._journal.mark())]
+        self._final = 0  # places that were forgotten
+        self._near = self._far = 0  # failed tries since progress was made; near: or since the last jump
+        self._jumped: int | None = None  # places that were left by the jump that went back furthest since then
+        self._memory = 0
+
+    @property
+    def left(self) -> int:
+        """Happenings that have no place yet."""
+        return len(self._left)
+
+    @property
+    def depth(self) -> int:
+        """Happenings that have a place."""
+        return self._final + len(self._places) - 1
+
+    def add(self, happening: Happening) -> None:
+        """Something that has happened."""
+        insort(self._left, happening, key=_rank)
+
+    def advance(self, open_begin: int = ENDLESS, open_rank: int = ENDLESS) -> bool:
+        """Find places for all that can be explained now. False: there is no order; `culprit` is what does not fit.
+
+        open_begin: the least `begin` of requests that may have taken effect and are not answered yet; what they may
+        explain waits for them. open_rank: the least `rank` of those that are being answered; they come first.
+        """
+        while self._left:
+            choice = self._next()
+            horizon = min(happening.end for happening in self._left)
+            if open_begin < horizon and (choice is None or choice[0].rank > open_rank):
+                return True
+            if choice is not None:
+                self._try(choice)
+            elif not self._back():
+                return False
+        self._near = self._far = 0
+        return True
+
+    # ---- forward ----
+
+    def _next(self) -> Choice | None:
+        """The next choice for the top place."""
+        place = self._places[-1]
+        horizon = min(happening.end for happening in self._left)
+        for happening in self._left[: self.effort.window]:
+            if happening.begin > horizon or happening in place.asleep:
+                continue
+            for variant in range(happening.variants):
+                if (id(happening), variant) not in place.tried:
+                    return happening, variant
+        return None
+
+    def _try(self, choice: Choice) -> None:
+        happening, variant = choice
+        place = self._places[-1]
+        self.tries += 1
+        place.tried.add((id(happening), variant))
+        if not happening.happen(self.server, variant):
+            self._journal.rollback(place.mark)
+            self.failed += 1
+            self._near += 1
+            self._far += 1
+            return
+        place.taken = choice
+        self._left.remove(happening)
+        self._memory += _size(happening)
+        asleep = [other for other in place.asleep if other.commutes(happening, self.server)]
+        self._places.append(_Place(self._journal.mark(), asleep=asleep))
+        if self.depth > self.deepest:
+            self.deepest = self.depth
+            self._near = self._far = 0
+            self._jumped = self.culprit = None
+        if len(self._places) > self.effort.history or self._memory > self.effort.memory:
+            self._forget(len(self._places) // 4 or 1)
+
+    def _forget(self, count: int) -> None:
+        """The oldest places are final."""
+        count = min(count, len(self._places) - 1)
+        for place in self._places[:count]:
+            if place.taken is not None:
+                self._memory -= _size(place.taken[0])
+        del self._places[:count]
+        self._final += count
+        self._journal.forget(self._places[0].mark)
+
+    # ---- back ----
+
+    def _back(self) -> bool:
+        """Take back the last place; after many tries in vain, go back in a jump. False: give up."""
+        if self.culprit is None:
+            self._blame()
+        if self._far > self.effort.far:
+            return False
+        if self._near > (self.effort.near if self._jumped is None else self.effort.again):
+            self._jump()
+        if len(self._places) == 1:
+            return False
+        self._take_back()
+        self._jumped = min(self._jumped, len(self._places)) if self._jumped is not None else None
+        return True
+
+    def _jump(self) -> None:
+        """Go back to the place before the earliest that was tried otherwise since: what was chosen wrongly long ago
+        often shows late. All behind it then follows the first guess again. A reset is stayed at while it may have gone
+        otherwise."""
+        self._near = 0
+        beyond = self._jumped if self._jumped is not None else len(self._places)
+        while len(self._places) > 2 and len(self._places) > beyond and not self._reset_on_top():
+            self._take_back()
+        self._jumped = len(self._places)
+
+    def _reset_on_top(self) -> bool:
+        taken = self._places[-2].taken
+        if taken is None or not isinstance(taken[0], ResetHappening):
+            return False
+        return taken[1] + 1 < taken[0].variants
+
+    def _take_back(self) -> None:
+        self._places.pop()
+        place = self._places[-1]
+        assert place.taken is not None
+        happening, _ = place.taken
+        place.taken = None
+        self._journal.rollback(place.mark)
+        self._memory -= _size(happening)
+        if happening.variants == 1:
+            place.asleep.append(happening)
+        insort(self._left, happening, key=_rank)
+
+    def _blame(self) -> None:
+        """What cannot be explained: of all that is left, the first of the first guess."""
+        requests = [happening for happening in self._left if isinstance(happening, RequestHappening)]
+        if requests:
+            self.culprit = min(requests, key=_rank)
+
+
+def _rank(happening: Happening) -> int:
+    return happening.rank
+
+
+def _size(happening: Happening) -> int:
+    return happening.length if isinstance(happening, RequestHappening) else 0

@@ -1,0 +1,205 @@
+"""FUSE with the `ramfs` engine: every reply is what a file system by the rules of docs/file-system.md says.
+
+The scoreboard has a golden file system of its own and looks for an order of the requests that are open together in
+which it gives every reply that was seen (explain.py). It judges from the bytes on the link alone: a request is what
+was read for it, a reply what was written before its used index. The clock comes from the DPU's register writes.
+
+It judges where the ramfs engine answers: `engage` says so, or the DPU's write to the strap that chooses the engine.
+"""
+
+from __future__ import annotations
+
+from virtiofs_model.layouts.dpu import DpuRegister
+from virtiofs_model.ramfs import Limits, RamfsServer, Tree
+from virtiofs_tb.profile import Profile
+from virtiofs_tb.scoreboards.base import Scoreboard
+from virtiofs_tb.scoreboards.events import (
+    ChainUsed,
+    DmaData,
+    DmaWrite,
+    DpuAccess,
+    PinReset,
+    ResetBegin,
+    ResetDone,
+    Tick,
+)
+from virtiofs_tb.scoreboards.explain import Explainer
+from virtiofs_tb.scoreboards.happenings import (
+    ENDLESS,
+    HEAD_BYTES,
+    ClockHappening,
+    Happening,
+    RequestHappening,
+    ResetHappening,
+)
+from virtiofs_tb.scoreboards.memory_map import READABLE, WRITABLE
+from virtiofs_tb.scoreboards.observer import Observer
+from virtiofs_tb.scoreboards.reply_text import difference, opcode_name, subject
+from virtiofs_tb.scoreboards.ring_state import Chain
+
+CLOCK_SLACK_PS = 1_000_000
+"""The DPU's clock may move so much after its write was seen."""
+
+
+class FileSystemScoreboard(Scoreboard):
+    """Judge of what the file system in the endpoint does."""
+
+    name = "file_system"
+
+    def __init__(self, profile: Profile, observer: Observer) -> None:
+        super().__init__(profile, observer)
+        self._limits: Limits | None = None
+        self._engaged = False
+        self._given_up = False
+        self._last_data: dict[Chain, int] = {}  # when the last byte of an open request was read, as far as it was
+        self._first_write: dict[Chain, int] = {}  # when the first byte of its reply was written
+        self._clock = [0, 0, 0]
+        self._dpu_seq = 0
+        self._ticking: list[ClockHappening] = []
+        self._reset_seq = 0
+        self._explainer = self._fresh()
+
+    def engage(self, limits: Limits | None = None) -> None:
+        """The ramfs engine answers, of this capacity (None: the default one)."""
+        self._limits = limits
+        self._engaged = True
+        self._explainer = self._fresh()
+
+    def _fresh(self) -> Explainer:
+        return Explainer(RamfsServer(Tree(self._limits), undo=True))
+
+    # ---- requests ----
+
+    def on_dma_data(self, event: DmaData) -> None:
+        if not self._engaged or not event.ok:
+            return
+        for region in event.read.regions:
+            chain = region.chain
+            if region.kind != READABLE or chain is None or event.read.seq <= chain.pub_seq:
+                continue
+            if not chain.walked or not chain.read_store.covers(0, chain.readable):
+                self._last_data[chain] = event.seq
+
+    def on_dma_write(self, event: DmaWrite) -> None:
+        if not self._engaged:
+            return
+        for region in event.regions:
+            if region.kind == WRITABLE and region.chain is not None:
+                self._first_write.setdefault(region.chain, event.seq)
+
+    def on_chain_used(self, event: ChainUsed) -> None:
+        chain = event.chain
+        begin, written = self._last_data.pop(chain, 0), self._first_write.pop(chain, 0)
+        if not self._engaged or chain.queue.notification or chain.broken:
+            return
+        request = self._request(chain, begin)
+        if request is None:
+            self.count("request that could not be read")
+            if event.length:
+                self.fail(
+                    event.t_ps, event.seq, f"used length of {chain}, whose request could not be read", "FS-REQ-DI1",
+                    "0", f"{event.length}",
+                )  # fmt: skip
+            return
+        self.count(f"request {opcode_name(request.message)}")
+        request.end, request.rank, request.t_ps = event.seq, written or event.entry_seq, event.t_ps
+        if event.length:
+            request.reply = bytes(chain.write_store.data[: event.length])
+        self._happened(request)
+
+    def _request(self, chain: Chain, begin: int) -> RequestHappening | None:
+        """The request of a chain; None where not even its head was read."""
+        store, size = chain.read_store, chain.readable
+        head = min(size, HEAD_BYTES)
+        if not store.covers(0, head):
+            return None
+        have = size if store.covers(0, size) else head
+        return RequestHappening(
+            begin, ENDLESS, 0, message=bytes(store.data[:have]), length=size, writable=chain.writable, where=str(chain)
+        )
+
+    # ---- what else happens ----
+
+    def on_dpu_access(self, event: DpuAccess) -> None:
+        begin, self._dpu_seq = self._dpu_seq, event.seq
+        if not event.write or event.status:
+            return
+        if event.address == DpuRegister.ENGINE:
+            self._engaged = event.value == 0
+        places = (DpuRegister.TIME_SEC_LO, DpuRegister.TIME_SEC_HI, DpuRegister.TIME_NSEC)
+        if event.address not in places:
+            return
+        self._clock[places.index(event.address)] = event.value
+        if event.address == DpuRegister.TIME_NSEC:
+            low, high, nanoseconds = self._clock
+            clock = ClockHappening(begin, ENDLESS, event.seq, event.t_ps, high << 32 | low, nanoseconds)
+            self._ticking.append(clock)
+            self._happened(clock)
+
+    def on_tick(self, event: Tick) -> None:
+        for clock in self._ticking:
+            if event.t_ps > clock.t_ps + CLOCK_SLACK_PS:
+                clock.end = event.seq
+        self._ticking = [clock for clock in self._ticking if clock.end == ENDLESS]
+
+    def on_reset_begin(self, event: ResetBegin) -> None:
+        self._reset_seq = event.seq
+
+    def on_reset_done(self, event: ResetDone) -> None:
+        if self._engaged:
+            self._cut(event)
+        self._last_data.clear()
+        self._first_write.clear()
+
+    def _cut(self, event: ResetDone) -> None:
+        """The session ends; requests that are still open may have taken effect or not."""
+        open_ = [
+            (self._first_write.get(chain, ENDLESS), begin, request)
+            for chain, begin in self._last_data.items()
+            if (request := self._request(chain, begin)) is not None
+        ]
+        open_.sort(key=lambda item: item[:2])
+        cut = tuple(request for _, _, request in open_)
+        surely = sum(written != ENDLESS for written, _, _ in open_)
+        self._last_data.clear()
+        self.count("device reset")
+        self._happened(ResetHappening(self._reset_seq, event.seq, event.seq, event.t_ps, cut, surely))
+
+    def on_pin_reset(self, event: PinReset) -> None:
+        """Everything is as at power-on, contents too."""
+        self._last_data.clear()
+        self._first_write.clear()
+        self._clock = [0, 0, 0]
+        self._ticking.clear()
+        self._explainer = self._fresh()
+        self._given_up = False
+
+    # ---- the verdict ----
+
+    def _happened(self, happening: Happening) -> None:
+        if self._given_up:
+            self.count("not judged any more")
+            return
+        self._explainer.add(happening)
+        open_begin = min(self._last_data.values(), default=ENDLESS)
+        self._judge(open_begin, min(self._first_write.values(), default=ENDLESS))
+
+    def _judge(self, open_begin: int = ENDLESS, open_rank: int = ENDLESS) -> None:
+        if self._explainer.advance(open_begin, open_rank):
+            return
+        self._given_up = True  # what follows would be judged by another state than the endpoint's
+        culprit = self._explainer.culprit
+        if culprit is None:
+            self.fail(self.observer.t_ps, self.observer.seq, "a device reset cannot be explained", "FS-REQ-DI1")
+            return
+        expected = culprit.expected[0] if culprit.expected else None
+        what, wanted, seen = difference(culprit.message, expected, culprit.reply)
+        self.fail(
+            culprit.t_ps, culprit.end, f"{subject(culprit.message)} in {culprit.where}: {what}", "FS-REQ-DI1",
+            f"{wanted}, as no order of the open requests gives anything else", seen,
+        )  # fmt: skip
+
+    def finish(self, t_ps: int, seq: int) -> None:
+        """Nothing that was seen waits for an explanation any more."""
+        if self._engaged and not self._given_up and self._explainer.left:
+            self._judge()

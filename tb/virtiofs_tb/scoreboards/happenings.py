@@ -1,0 +1,134 @@
+"""What can happen to a file system: requests, the DPU's clock, a device reset; and which of them commute.
+
+A happening takes effect once, somewhere between `begin` and `end` (JUDGING: FUSE). It can be tried on a golden file
+system, which says whether what was seen follows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from virtiofs_model.layouts.fuse_constants import Opcode
+from virtiofs_model.ramfs import RamfsServer
+
+ENDLESS = 1 << 62
+HEAD_BYTES = 1024
+"""Of a request whose later bytes could not be read so many are at hand (docs/file-system.md)."""
+
+SCARCE_PAGES = 600
+"""With fewer free pages, requests that take pages do not commute: one of them may find none."""
+
+_FAR = frozenset((Opcode.INIT, Opcode.DESTROY))
+_NEAR = frozenset((Opcode.GETATTR, Opcode.READ, Opcode.READLINK, Opcode.ACCESS))
+_SYNC = frozenset((Opcode.FLUSH, Opcode.FSYNC, Opcode.FSYNCDIR))
+_CHANGE = frozenset((Opcode.WRITE, Opcode.SETATTR, Opcode.FALLOCATE))
+
+
+@dataclass(eq=False)
+class Happening:
+    """begin, end: positions in the run's order between which it takes effect; rank: where it stands in the first
+    guess; t_ps: of its end."""
+
+    begin: int
+    end: int
+    rank: int
+    t_ps: int = 0
+
+    @property
+    def variants(self) -> int:
+        """In how many ways it may have happened."""
+        return 1
+
+    def happen(self, server: RamfsServer, variant: int) -> bool:
+        """Let it happen; whether what was seen is explained. What a False left behind, the caller undoes."""
+        raise NotImplementedError
+
+    def commutes(self, other: Happening, server: RamfsServer) -> bool:
+        """Whether the order of the two makes no difference, for what is seen of them and for all that follows."""
+        return False
+
+
+@dataclass(eq=False)
+class RequestHappening(Happening):
+    """A request. message: its bytes as they were read; length: how many it has; reply: what was seen (None: used
+    length 0); unique among what is open. expected: what the golden file system said when it was tried first."""
+
+    message: bytes = b""
+    length: int = 0
+    writable: int = 0
+    reply: bytes | None = None
+    where: str = ""
+    expected: list[bytes | None] = field(default_factory=list)
+
+    @property
+    def opcode(self) -> int:
+        """fuse_in_header.opcode."""
+        return int.from_bytes(self.message[4:8], "little")
+
+    @property
+    def nodeid(self) -> int:
+        """fuse_in_header.nodeid."""
+        return int.from_bytes(self.message[16:24], "little")
+
+    def happen(self, server: RamfsServer, variant: int) -> bool:
+        reply = server.handle(self.message, self.writable, self.length)
+        if not self.expected:
+            self.expected.append(reply)
+        return reply == self.reply
+
+    def commutes(self, other: Happening, server: RamfsServer) -> bool:
+        if not isinstance(other, RequestHappening):
+            return False
+        mine, theirs = self.opcode, other.opcode
+        if mine in _FAR or theirs in _FAR:
+            return False
+        if (mine in _SYNC and theirs in _SYNC | _CHANGE | _NEAR) or (theirs in _SYNC and mine in _CHANGE | _NEAR):
+            return True
+        quiet = _NEAR | {Opcode.STATFS, Opcode.LOOKUP, Opcode.READDIR, Opcode.OPENDIR}
+        if mine in quiet and theirs in quiet:
+            return True  # lookups and opens only count up
+        if mine in _NEAR | _CHANGE and theirs in _NEAR | _CHANGE:
+            if self.nodeid == other.nodeid:
+                return mine in _NEAR and theirs in _NEAR
+            return server.tree.store.counters.free_pages > SCARCE_PAGES or not {mine, theirs} <= _CHANGE
+        return False
+
+
+@dataclass(eq=False)
+class ClockHappening(Happening):
+    """The DPU wrote its clock."""
+
+    seconds: int = 0
+    nanoseconds: int = 0
+
+    def happen(self, server: RamfsServer, variant: int) -> bool:
+        server.set_time(self.seconds, self.nanoseconds)
+        return True
+
+
+@dataclass(eq=False)
+class ResetHappening(Happening):
+    """A device reset. cut: requests that were under way, in the order in which they would have been answered; the
+    first `surely` of them were (a byte of their replies was seen). Of the others any number at the front took effect,
+    and the one after them may have got as far as reserving pages.
+    """
+
+    cut: tuple[RequestHappening, ...] = ()
+    surely: int = 0
+
+    @property
+    def variants(self) -> int:
+        return 2 * (len(self.cut) - self.surely) + 1
+
+    def happen(self, server: RamfsServer, variant: int) -> bool:
+        whole, half = divmod(variant, 2)
+        whole += self.surely
+        for request in self.cut[:whole]:
+            server.handle(request.message, request.writable, request.length)
+        if half:
+            request = self.cut[whole]
+            if request.opcode != Opcode.WRITE or request.length <= HEAD_BYTES:
+                return False  # nothing that is done by halves
+            server.handle(request.message[:HEAD_BYTES], request.writable, request.length)
+        server.reset()
+        return True

@@ -1,0 +1,151 @@
+"""The scoreboard of the file system on the golden device: it is content with a sound one, and catches every defect.
+
+Scoreboard and device hold the same golden file system here, so only the runs with a defect prove something.
+"""
+
+from __future__ import annotations
+
+import errno
+from ctypes import sizeof
+from pathlib import Path
+
+import pytest
+
+from virtiofs_model.defects import Defect, by_scoreboard
+from virtiofs_model.layouts import fuse
+from virtiofs_model.layouts.fuse_constants import Opcode
+from virtiofs_model.ramfs import Limits
+from virtiofs_tb.host.model_host import ModelHost
+from virtiofs_tb.host.port import Straps
+from virtiofs_tb.profile import load
+from virtiofs_tb.scenario import Bench, load_scenarios
+from virtiofs_tb.scoreboards import ScoreboardSet
+from virtiofs_tb.scoreboards.reply_text import difference
+
+ROOT = Path(__file__).parents[2]
+STRICT = load(ROOT / "profiles" / "ours-strict.toml")
+SCENARIOS = load_scenarios(ROOT / "tests" / "sim" / "scenarios")
+LIMIT_PS = 20_000_000_000
+SMALL = Limits(inodes=64, pages=48)
+SEEDS = range(1, 7)
+DEFECTS = [info.defect for info in by_scoreboard("file_system")]
+
+
+def judged(
+    name: str, seed: int, defect: Defect | None = None, limits: Limits | None = None
+) -> tuple[ScoreboardSet, Exception | None]:
+    """Run a scenario on the golden device, which answers by itself; also what the scenario raised."""
+    host = ModelHost(seed, defect=defect.value if defect else None, ramfs=limits or Limits())
+    tb = Bench(seed, ROOT / "tests" / "data" / "sessions", faults=host.faults)
+    tb.options["random_operations"] = 40
+    boards = ScoreboardSet(STRICT)
+    boards.engage_ramfs(limits)
+    host.log.subscribe(boards.observe)
+    error: Exception | None = None
+    try:
+        host.run(SCENARIOS[name].function(host, tb), LIMIT_PS)
+        host.drain(LIMIT_PS)
+    except Exception as raised:  # a device with a defect may do anything to its driver
+        error = raised
+        host.log.flush()
+    boards.finish()
+    return boards, error
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_sound_device_answers_every_scenario_by_itself(name: str) -> None:
+    boards, error = judged(name, 2)
+    assert error is None
+    assert [str(failure) for failure in boards.failures] == []
+    assert not boards.counts["fuse"], "no firmware is asked"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_tree_in_a_small_file_system(seed: int) -> None:
+    """Full tables, full disk, reused slots."""
+    boards, error = judged("tree_operations", seed, limits=SMALL)
+    assert error is None
+    assert [str(failure) for failure in boards.failures] == []
+    assert boards.counts["file_system"] > 400
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_a_defect_is_caught(defect: Defect) -> None:
+    for seed in SEEDS:  # what shows a defect must come up first: a directory listed in parts, a file that grows again
+        boards, _ = judged("tree_operations", seed, defect, SMALL)
+        if boards.failures:
+            break
+    assert boards.failures, "nothing was found"
+    first = boards.failures[0]
+    assert first.board == "file_system", str(first)
+    assert first.clause == "FS-REQ-DI1"
+    assert first.expected and first.seen, str(first)
+    assert len([failure for failure in boards.failures if failure.board == "file_system"]) == 1, "the first one counts"
+
+
+def test_the_strap_decides_who_is_judged() -> None:
+    host = ModelHost(1, ramfs=Limits())
+    boards = ScoreboardSet(STRICT)
+    host.log.subscribe(boards.observe)
+    tb = Bench(1, ROOT / "tests" / "data" / "sessions", faults=host.faults)
+
+    async def main() -> None:
+        assert host.dpu is not None
+        await host.dpu.strap(Straps(firmware=False))
+        await SCENARIOS["session_browse"].function(host, tb)
+
+    host.run(main())
+    assert boards.finish() == []
+    assert boards.counts["file_system"] > 50
+
+
+def header(error: int = 0, payload: bytes = b"", unique: int = 4) -> bytes:
+    return bytes(fuse.FuseOutHeader(16 + len(payload), -error, unique)) + payload
+
+
+def request(opcode: Opcode) -> bytes:
+    return bytes(fuse.FuseInHeader(40, opcode, 4, 1))
+
+
+def listing(*names: bytes) -> bytes:
+    records = b""
+    for index, name in enumerate(names):
+        record = bytes(fuse.FuseDirent(9, index, len(name), 8)) + name
+        records += record.ljust((len(record) + 7) & ~7, b"\0")
+    return records
+
+
+ATTR = bytearray(bytes(fuse.FuseAttrOut(attr_valid=1)))
+SIZE_AT = sizeof(fuse.FuseAttrOut) - sizeof(fuse.FuseAttr) + fuse.FuseAttr.size.offset
+OTHER = bytes(ATTR[:SIZE_AT]) + b"\7" + bytes(ATTR[SIZE_AT + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("opcode", "expected", "seen", "text"),
+    [
+        (Opcode.MKDIR, None, header(), ("reply", "used length 0", "success in 16 bytes")),
+        (Opcode.MKDIR, header(errno.EEXIST), b"short", ("reply", "EEXIST in 16 bytes", "5 bytes")),
+        (Opcode.MKDIR, header(errno.EEXIST), header(), ("error", "EEXIST", "success")),
+        (Opcode.MKDIR, header(unique=4), header(unique=6), ("unique", "4", "6")),
+        (Opcode.READ, header(payload=b"ab"), header(payload=b"a"), ("length of the reply", "18", "17")),
+        (Opcode.READ, header(payload=b"ab"), header(payload=b"aB"), ("byte 17 of the reply", "0x62", "0x42")),
+        (Opcode.GETATTR, header(payload=bytes(ATTR)), header(payload=OTHER), ("FuseAttrOut.attr.size", "0", "7")),
+        (
+            Opcode.READDIR, header(payload=listing(b"a", b"b")), header(payload=listing(b"a")),
+            ("records of the listing (from b'b' on)", "2", "1"),
+        ),
+        (
+            Opcode.READDIR, header(payload=listing(b"a")), header(payload=listing(b"c")),
+            (
+                "record 0 of the listing", "b'a' type 8 ino 0x9 cookie 0x0 nodeid 0x0",
+                "b'c' type 8 ino 0x9 cookie 0x0 nodeid 0x0",
+            ),
+        ),
+        (
+            Opcode.READDIR, header(payload=listing(b"a")), header(payload=b"123"),
+            ("records of the listing", "whole ones", "directory record at byte 0 has 3 bytes of at least 24"),
+        ),
+    ],
+)  # fmt: skip
+def test_differences_in_words(opcode: Opcode, expected: bytes | None, seen: bytes, text: tuple[str, str, str]) -> None:
+    assert difference(request(opcode), expected, seen) == text
