@@ -186,6 +186,19 @@ def test_a_reset_forgets_wakes_too() -> None:
     script.judge(play(build_unit("lock_bench", FULL), script.lines, 1))
 
 
+def test_a_granted_wait_lets_an_older_one_in() -> None:
+    """Owner 2 shares byte 1 when it is granted byte 2: the one that waits for byte 1 came before."""
+    script = Script(FULL)
+    script.command(Op.SET, Lock(1, 2, 1, 1, LockType.WRITE))
+    script.command(Op.WAIT, Lock(1, 3, 1, 1, LockType.READ), 6)
+    script.command(Op.SET, Lock(1, 4, 2, 2, LockType.WRITE))
+    script.command(Op.WAIT, Lock(1, 2, 1, 2, LockType.READ), 4)
+    script.command(Op.SET, Lock(1, 4, 2, 2, LockType.UNLOCK))
+    assert len(script.table.woken) == 2
+    script.settle()
+    script.judge(play(build_unit("lock_bench", FULL), script.lines, 1))
+
+
 def test_every_lock_waits_for_one() -> None:
     """The longest turn: all waits are granted, each after a look at a full table."""
     script = Script(FULL)
