@@ -50,7 +50,7 @@ def test_a_machine_without_the_packages(monkeypatch: pytest.MonkeyPatch) -> None
 
 def make(*arguments: str) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("VIRTIOFS_", "MAKE"))}
-    probe = f"include {ROOT}/Makefile\nprobe:\n\t@echo shell=$$VIRTIOFS_GUEST_SHELL variant=$$VIRTIOFS_VARIANT\n"
+    probe = f"include {ROOT}/Makefile\nprobe:\n\t@echo shell=$$VIRTIOFS_SHELL variant=$$VIRTIOFS_VARIANT\n"
     line = ["make", "--no-print-directory", "-f", "-", "probe", *arguments]
     done = subprocess.run(line, input=probe, capture_output=True, text=True, env=environment, cwd=ROOT, check=True)
     return done.stdout.strip()

@@ -39,7 +39,7 @@ console = Console()
 @click.option("--seed", envvar="VIRTIOFS_SEED", default="", help="a number [random]")
 @click.option("--waves", envvar="VIRTIOFS_WAVES", default="", help="1: dump waves (FST, or VCD without lz4)")
 @click.option("--jobs", envvar="VIRTIOFS_JOBS", default="", help="guests side by side [cores]")
-@click.option("--shell", envvar="VIRTIOFS_GUEST_SHELL", default="", help="1: an interactive shell in the guest")
+@click.option("--shell", envvar="VIRTIOFS_SHELL", default="", help="1: an interactive shell in the guest")
 def linux(names: str, target: str, seed: str, waves: str, jobs: str, shell: str) -> None:
     """Boot Linux, in its own process, as the endpoint's driver, and have it use the file system."""
     interactive = _switch("SHELL", shell)
