@@ -20,7 +20,7 @@ export VIRTIOFS_TARGET  := $(value TARGET)
 # `make linux SHELL=1` asks for a shell in the guest; make itself goes on with the one that it needs.
 ifeq ($(origin SHELL),command line)
 ifneq ($(filter 1 yes on true,$(SHELL)),)
-export VIRTIOFS_GUEST_SHELL := 1
+export VIRTIOFS_SHELL := 1
 override SHELL := /bin/sh
 endif
 endif

@@ -58,6 +58,15 @@ ELSEWHERE = {
     "make lint": (".ci/run", "make lint"),
     "make peers": (".ci/run", "make peers"),
     "make clean": ("Makefile", "\nclean:"),
+    "make linux": (".ci/run", "make linux"),
+    "make linux VARIANT=direct,literal": ("tests/unit/test_guest_command.py", "VARIANT="),
+    "make linux TARGET=model": ("tests/peers/test_linux_guest.py", "model_run.run"),
+    "make linux VARIANT=direct SEED=1 WAVES=1": ("tests/unit/test_guest_command.py", "SEED=3 WAVES=1"),
+    "make linux SHELL=1": ("tests/peers/test_linux_guest.py", '"--shell", "1"'),
+    "apt-get install linux-source-6.1 flex bison bc make gcc libc6-dev xz-utils busybox-static cpio": (
+        "tb/virtiofs_tb/guest/kernel.py",
+        'PACKAGES = "linux-source-6.1 flex bison bc make gcc libc6-dev xz-utils busybox-static cpio"',
+    ),
     "apt-get install python3-venv libpython3-dev make g++ perl": (".ci/run", "apt-get install"),
     "git clone <address of this repository> virtiofs-cosim && cd virtiofs-cosim": ("README.md", "git clone"),
 }
