@@ -11,13 +11,14 @@ import shutil
 import sys
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 from virtiofs_model.defects import DEFECTS
+from virtiofs_model.ramfs import Limits
 from virtiofs_tb import catalogue, runner
 from virtiofs_tb import profile as profiles
 from virtiofs_tb.arguments import check_sessions, existing_file, parse_number, parse_scoreboards, parse_tests
@@ -33,7 +34,8 @@ LIMIT_PS = 100_000_000_000  # of virtual time: 100 ms, minutes of wall clock for
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """One run. defect: name of one, '' for none. directory: of the run; None leaves nothing behind."""
+    """One run. defect: name of one, '' for none. directory: of the run; None leaves nothing behind. engine: who answers
+    FUSE ("": what the test says, and the endpoint itself where the defect is its file system's)."""
 
     test: str
     seed: int
@@ -41,12 +43,14 @@ class ModelRequest:
     profile: Path = runner.DEFAULT_PROFILE
     without: Collection[str] = ()
     directory: Path | None = None
+    engine: str = ""
 
     @property
     def rerun(self) -> str:
         """The line that runs this again."""
         parts = [".venv/bin/virtiofs-tb model", f"--test {self.test}", f"--seed {self.seed}"]
         parts += [f"--defect {self.defect}"] if self.defect else []
+        parts += [f"--engine {self.engine}"] if self.engine else []
         parts += [f"--profile {shown(self.profile)}"] if self.profile != runner.DEFAULT_PROFILE else []
         parts += [f"--without {','.join(self.without)}"] if self.without else []
         return " ".join(parts)
@@ -61,8 +65,10 @@ def run_model(request: ModelRequest, entry: Entry | None = None) -> Summary:
     if directory is not None and directory.exists():
         shutil.rmtree(directory)
     log = ObservationLog(directory)
-    host = ModelHost(request.seed, log, defect=request.defect or None)
+    host = ModelHost(request.seed, log, defect=request.defect or None, ramfs=Limits())
     test = entry if entry is not None else catalogue.find(request.test)
+    engine = catalogue.RAMFS if of_file_system(request.defect) else request.engine or test.engine
+    test = replace(test, engine=engine)
     profile = profiles.load(request.profile)
     testbench = Testbench(host, host.engine, test, request.seed, profile, without=request.without)
     started = time.monotonic()
@@ -91,6 +97,22 @@ def parse_defect(name: str) -> str:
     return name
 
 
+def parse_engine(text: str, defect: str) -> str:
+    """UsageError for an engine that does not exist, or that a defect does not have."""
+    if text and text not in catalogue.ENGINES:
+        raise runner.UsageError(f"--engine {text}: it is one of {', '.join(catalogue.ENGINES)}")
+    if text == catalogue.FIRMWARE and of_file_system(defect):
+        raise runner.UsageError(
+            f"--defect {defect} is one of the endpoint's own file system: --engine {catalogue.RAMFS}"
+        )
+    return text
+
+
+def of_file_system(defect: str) -> bool:
+    """Whether a defect shows only where the endpoint's own file system answers."""
+    return bool(defect) and DEFECTS[defect].scoreboard == "file_system"
+
+
 def parse_profile(text: str) -> Path:
     """A profile that can be read. Raises UsageError."""
     path = existing_file("PROFILE", text) if text else runner.DEFAULT_PROFILE
@@ -105,9 +127,10 @@ def parse_profile(text: str) -> Path:
 @click.option("--test", envvar="VIRTIOFS_TEST", default="", help="a name, or a file of scenarios [main]")
 @click.option("--seed", envvar="VIRTIOFS_SEED", default="", help="a number [random]")
 @click.option("--defect", default="", help="what the device shall do wrong, by name (virtiofs_model/defects.py)")
+@click.option("--engine", envvar="VIRTIOFS_ENGINE", default="", help="ramfs or firmware [what the test says]")
 @click.option("--profile", envvar="VIRTIOFS_PROFILE", default="", help="profile to judge by (TOML)")
 @click.option("--without", envvar="VIRTIOFS_WITHOUT", default="", help="scoreboards to switch off, by name")
-def model(test: str, seed: str, defect: str, profile: str, without: str) -> None:
+def model(test: str, seed: str, defect: str, engine: str, profile: str, without: str) -> None:
     """Run a test on the golden device, without a simulator."""
     names = parse_tests(test)
     if len(names) != 1:
@@ -118,7 +141,8 @@ def model(test: str, seed: str, defect: str, profile: str, without: str) -> None
     number = parse_number("SEED", seed, 0, (1 << 64) - 1) if seed else runner.random_seed()
     directory = RUNS / f"model-{catalogue.stem(names[0])}-{number}"
     off = parse_scoreboards(without)
-    request = ModelRequest(names[0], number, parse_defect(defect), parse_profile(profile), off, directory)
+    bad = parse_defect(defect)
+    request = ModelRequest(names[0], number, bad, parse_profile(profile), off, directory, parse_engine(engine, bad))
     console = Console()
     with console.status(f"running {names[0]} on the golden device"):
         summary = run_model(request)

@@ -17,7 +17,7 @@ from virtiofs_model.engine import EnginePort
 from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.ramfs import RamfsServer
 from virtiofs_tb.agents.firmware import FirmwareAgent, FuseServer
-from virtiofs_tb.catalogue import FIRMWARE, Entry
+from virtiofs_tb.catalogue import FIRMWARE, RAMFS, Entry
 from virtiofs_tb.driver.bringup import Mount
 from virtiofs_tb.driver.errors import DriverError, DriverTimeout, shown
 from virtiofs_tb.host.base import HostBase, OutOfTime, SimulationFailure
@@ -105,7 +105,8 @@ class Testbench:
         self.profile = profile
         self.firmware = FirmwareAgent(engine, server or RamfsServer(), host.loop, stream(seed, "firmware"))
         self.scoreboards = ScoreboardSet(profile, {board.name for board in ALL} - set(without))
-        self.scoreboards.require(*entry.must_check)
+        answers = {"fuse": "file_system"} if entry.engine == RAMFS else {}
+        self.scoreboards.require(*(answers.get(name, name) for name in entry.must_check))
         self.counter = RequestCounter()
         self.scoreboards.observer.bind([self.counter])
         self.steps: list[StepReport] = []
