@@ -19,8 +19,8 @@ module lock_waits
     localparam int unsigned SLOT_W = WAITS > 1 ? $clog2(WAITS) : 1;
     typedef logic [SLOT_W-1:0] slot_t;
 
-    wait_t table_of_waits [WAITS];
-    slot_t order_reg [WAITS];               // slots by age; those behind `count` are free
+    wait_t             table_of_waits [WAITS];
+    slot_t [WAITS-1:0] order_reg;           // slots by age; those behind `count` are free
 
     always_ff @(posedge clk) begin
         if (put) table_of_waits[order_reg[slot_t'(count)]] <= put_wait;

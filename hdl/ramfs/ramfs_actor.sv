@@ -95,14 +95,14 @@ module ramfs_actor
     always_ff @(posedge clk) begin
         done <= 1'b0;
         case (state_reg)
-            IDLE: begin
+            IDLE: if (start) begin
                 step <= '0;
                 paged <= 1'b0;
                 pages <= '0;
                 failed <= 1'b0;
                 error <= OK;
                 fresh <= slot;
-                if (start) state_reg <= PICK;
+                state_reg <= PICK;
             end
             PICK: begin
                 window <= window_next;

@@ -36,8 +36,7 @@ module ramfs_check
     assign unterminated = row.names != NAMES_NONE &&
         (!parsed || !names[0].ends || (row.names == NAMES_TO_RENAME && !names[1].ends));
     assign incomplete = request.readable < 32'(row.bytes) ||
-        (unterminated && request.readable <= HEAD_BYTES) ||
-        (header.opcode == OP_SYMLINK && !unterminated && target == request.readable);
+        (unterminated && request.readable <= HEAD_BYTES);
     assign too_small = row.reply == REPLY_SIZED ? 33'(request.writable) < 33'(transfer.size) + 33'd16 :
         request.writable < 32'(reply_bytes(row.reply));
 
@@ -56,7 +55,7 @@ module ramfs_check
             endcase
         end
         if (header.opcode == OP_SYMLINK) begin
-            if (target + 32'd1 == request.readable) value = ENOENT;
+            if (target + 32'd1 >= request.readable) value = ENOENT;
             else if (request.readable - target > PAGE_BYTES) value = ENAMETOOLONG;
         end
     end

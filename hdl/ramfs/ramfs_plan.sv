@@ -111,8 +111,10 @@ module ramfs_plan
             page_valid = step == 2'd0;
         end
         if (step == 2'd2) begin
-            page.op = PAGES_DROP;
-            page_valid = makes_link && failed;
+            // What came in before the data ended must not show when the file grows.
+            page.op = makes_link ? PAGES_DROP : PAGES_ERASE;
+            if (page.from < file.size) page.from = file.size;
+            page_valid = failed && (makes_link || page.to > file.size);
         end
     end
 

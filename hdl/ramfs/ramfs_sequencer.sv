@@ -61,6 +61,7 @@ module ramfs_sequencer
     logic [WORD_W-1:0]            word_reg;
     logic [FRONT_BYTES*8-1:0]     front_reg;
     logic                         wait_reg;      // the phase's unit was started
+    logic                         parses;
 
     assign header = front_reg[319:0];
     assign body = front_reg[FRONT_BYTES*8-1:320];
@@ -75,7 +76,9 @@ module ramfs_sequencer
     assign take = reply_done || (idle && valid && ready && old);
     assign loading = state_reg == LOAD || idle;
     assign load_addr = word_reg;
-    assign parse_valid = state_reg == PARSE && !wait_reg;
+    // The first name begins behind the structure; there must be something.
+    assign parses = row.names != NAMES_NONE && request.head_bytes > 16'(row.bytes);
+    assign parse_valid = state_reg == PARSE && !wait_reg && parses;
     assign find = state_reg == FIND && !wait_reg;
     assign act = state_reg == ACT && !wait_reg;
     assign reply = state_reg == REPLY && !wait_reg;
@@ -104,7 +107,7 @@ module ramfs_sequencer
     always_ff @(posedge clk) begin
         case (state_reg)
             IDLE: begin
-                word_reg <= '0;
+                // Word 0 is being read.
                 wait_reg <= 1'b0;
                 parsed <= 1'b0;
                 listed <= 1'b0;
@@ -122,8 +125,7 @@ module ramfs_sequencer
                 if (word_reg == WORD_W'(FRONT_WORDS)) state_reg <= PARSE;
             end
             PARSE: begin
-                // The first name begins behind the structure; there must be something.
-                if (row.names == NAMES_NONE || request.head_bytes <= 16'(row.bytes) || parse_done) begin
+                if (!parses || parse_done) begin
                     parsed <= parse_done;
                     wait_reg <= 1'b0;
                     state_reg <= CHECK;
@@ -175,10 +177,14 @@ module ramfs_sequencer
             end
             default: begin
                 wait_reg <= 1'b1;
+                word_reg <= '0;
                 if (reply_done) state_reg <= IDLE;
             end
         endcase
-        if (rst) state_reg <= IDLE;
+        if (rst) begin
+            state_reg <= IDLE;
+            word_reg <= '0;
+        end
     end
 endmodule
 // verilator lint_on UNUSEDSIGNAL
