@@ -123,7 +123,7 @@ def _scenarios(console: Console, runs: list[TargetRun]) -> bool:
 
 
 def _tests() -> bool:
-    """tests/peers, in a process of their own; the environment of make is not for them."""
+    """tests/peers but those of Linux, which need a kernel; in a process of their own, without the environment of make."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VIRTIOFS_")}
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", TESTS], cwd=ROOT, env=environment)
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", TESTS, "--ignore-glob=*/test_linux_*"], cwd=ROOT, env=environment)
     return done.returncode == 0
