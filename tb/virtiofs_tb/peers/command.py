@@ -123,7 +123,8 @@ def _scenarios(console: Console, runs: list[TargetRun]) -> bool:
 
 
 def _tests() -> bool:
-    """tests/peers but those of Linux, which need a kernel; in a process of their own, without the environment of make."""
+    """tests/peers but those of guests, which need a kernel; in a process of their own, without make's environment."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VIRTIOFS_")}
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", TESTS, "--ignore-glob=*/test_linux_*"], cwd=ROOT, env=environment)
+    command = [sys.executable, "-m", "pytest", "-q", TESTS, "--ignore-glob=*/test_linux_*"]
+    done = subprocess.run(command, cwd=ROOT, env=environment)
     return done.returncode == 0
