@@ -87,7 +87,7 @@ def entries(plan: Path = TESTPLAN, folder: Path = SCENARIOS) -> list[Entry]:
         if entry.engine not in ENGINES:
             raise PlanError(f"{plan.name} [{name}]: engine = {entry.engine!r}, it is one of {', '.join(ENGINES)}")
         composed.append(entry)
-    return composed + [Entry(item.name, item.summary, (item,)) for item in scenarios.values()]
+    return composed + [Entry(item.name, item.summary, (item,), engine=_engine_of(item)) for item in scenarios.values()]
 
 
 def find(name: str) -> Entry:
@@ -122,4 +122,12 @@ def _of_file(path: Path) -> Entry:
         raise PlanError(f"{shown(path)}: cannot be loaded ({why})") from error
     if not found:
         raise PlanError(f"{shown(path)}: there is no scenario in it")
-    return Entry(str(path), found[0].summary, tuple(found))
+    return Entry(str(path), found[0].summary, tuple(found), engine=_engine_of(found[0]))
+
+
+def _engine_of(scenario: Scenario) -> str:
+    """What the scenario's module asks for by the name ENGINE. Raises PlanError for what is no engine."""
+    engine = getattr(sys.modules.get(scenario.module), "ENGINE", DEFAULT_ENGINE)
+    if engine not in ENGINES:
+        raise PlanError(f"{scenario.module}: ENGINE = {engine!r}, it is one of {', '.join(ENGINES)}")
+    return str(engine)

@@ -277,6 +277,19 @@ def test_a_file_with_two_scenarios_runs_both(tmp_path: Path) -> None:
             catalogue.find(str(file))
 
 
+def test_a_file_says_who_answers(tmp_path: Path) -> None:
+    other = next(engine for engine in catalogue.ENGINES if engine != catalogue.DEFAULT_ENGINE)
+    for engine in (catalogue.DEFAULT_ENGINE, other):
+        file = tmp_path / f"answered_by_{engine}.py"
+        candidate = Candidate(Stimulus(Conditions(), ()), engine=engine)
+        file.write_text(write_scenario(file.stem, "t", 1, candidate, FailureReport("x", 0, "y"), "make sim"))
+        assert catalogue.find(str(file)).engine == engine
+        assert ("ENGINE = " in file.read_text()) == (engine == other)
+    file.write_text(file.read_text().replace(f'"{other}"', '"nobody"'))
+    with pytest.raises(catalogue.PlanError, match="ENGINE = 'nobody'"):
+        catalogue.find(str(file))
+
+
 def test_a_file_is_found_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "elsewhere.py"
     file.write_text("")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from virtiofs_tb.catalogue import DEFAULT_ENGINE
 from virtiofs_tb.report import FailureReport
 from virtiofs_tb.sequences.random_ops import Action, RandomItem
 from virtiofs_tb.sequences.recorded import Conditions, Stimulus
@@ -17,10 +18,11 @@ _VALUES = re.compile(r"b'[^']*'|b\"[^\"]*\"|0x[0-9a-fA-F]+|\b[0-9a-f]{16,}\b|\d[
 
 @dataclass(frozen=True)
 class Candidate:
-    """A stimulus, and the scenarios that run before it on the same endpoint."""
+    """A stimulus, the scenarios that run before it on the same endpoint, and who answers FUSE there."""
 
     stimulus: Stimulus
     before: tuple[str, ...] = ()
+    engine: str = DEFAULT_ENGINE
 
     @property
     def items(self) -> tuple[RandomItem, ...]:

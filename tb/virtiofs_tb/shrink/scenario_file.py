@@ -26,7 +26,7 @@ from __future__ import annotations
 from virtiofs_tb.host.port import HostPort
 from virtiofs_tb.scenario import Bench, scenario
 from virtiofs_tb.sequences.recorded import Stimulus, replay
-{before}
+{engine}{before}
 STIMULUS = Stimulus.of(
     """
 {stimulus}
@@ -58,6 +58,7 @@ def write_scenario(name: str, test: str, seed: int, candidate: Candidate, failur
         failure=_wrapped(told),
         again=_wrapped(f"Run it with `{again}`. {KEEP}"),
         before=f"\nBEFORE = {_tuple(candidate.before)}" if candidate.before else "",
+        engine=f'\nENGINE = "{candidate.engine}"' if candidate.engine != catalogue.DEFAULT_ENGINE else "",
         given=", BEFORE" if candidate.before else "",
         stimulus="\n".join(lines),
         noqa="  # noqa: E501" if max(map(len, lines)) > WIDTH else "",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from virtiofs_tb import catalogue
 from virtiofs_tb.analysis.card import summary_of
 from virtiofs_tb.analysis.source import AnalysisError, open_run
 from virtiofs_tb.arguments import existing_file
@@ -58,11 +59,19 @@ def read_run(text: str) -> Recorded:
     return Recorded(
         summary,
         summary.failures[0],
-        Candidate(stimulus, before),
+        Candidate(stimulus, before, options.get("ENGINE") or _engine_of(summary.test)),
         existing_file("DUT", options["DUT"]) if "DUT" in options else ENDPOINT_FILELIST,
         existing_file("PROFILE", options["PROFILE"]) if "PROFILE" in options else DEFAULT_PROFILE,
         tuple(name for name in options.get("WITHOUT", "").split(",") if name),
     )
+
+
+def _engine_of(test: str) -> str:
+    """Who answers FUSE in a test, where nobody said otherwise."""
+    try:
+        return catalogue.find(test).engine
+    except (KeyError, catalogue.PlanError):
+        return catalogue.DEFAULT_ENGINE
 
 
 def _options(rerun: str) -> dict[str, str]:

@@ -56,7 +56,7 @@ class OnModel:
             await replay(host, tb, candidate.stimulus, candidate.before)
 
         step = Scenario(CANDIDATE, body, (), (), "", __name__)
-        return first_failure(run_model(self._request, Entry(CANDIDATE, "", (step,))))
+        return first_failure(run_model(self._request, Entry(CANDIDATE, "", (step,), engine=candidate.engine)))
 
     def again(self, file: Path) -> str:
         return self._of(file).rerun
