@@ -287,6 +287,36 @@ def test_a_look_up_costs_the_same_in_a_large_directory(capsys: pytest.CaptureFix
     assert figures[1000][1] <= figures[10][1] + 16
 
 
+def test_what_commands_cost() -> None:
+    """Cycles in an empty table, with names of 13 bytes. A change of these figures should be noticed."""
+    script = Script(FULL, 7)
+    script.load_nodes()
+    for number in range(12):
+        script.parse(b"file-%04d.txt" % number, b"a second name")
+        script.add(DIRECTORY, 0, 1, number + 1)
+    script.find(DIRECTORY, 0, 1)
+    for budget in (9 * 40, 10 * 40, 9 * 168, 10 * 168):  # nine names, ten names
+        script.listing(1, 1 << 32, budget, budget % 168 == 0)
+    script.remove(1)
+    cycles = script.judge(play(build_unit("name_bench", FULL), script.lines, 7))
+    parsed, added, found, *listed, removed = cycles[-8:]
+    assert {
+        "parse, two names": parsed,
+        "ADD": added,
+        "FIND": found,
+        "REMOVE": removed,
+        "READDIR, a name": listed[1] - listed[0],
+        "READDIRPLUS, a name": listed[3] - listed[2],
+    } == {
+        "parse, two names": 10,
+        "ADD": 5,
+        "FIND": 6,
+        "REMOVE": 5,
+        "READDIR, a name": 8,
+        "READDIRPLUS, a name": 25,
+    }
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
