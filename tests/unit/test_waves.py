@@ -118,11 +118,19 @@ def test_the_command_file_of_surfer(tmp_path: Path) -> None:
     _, text = view(tmp_path)
     lines = text.splitlines()
     # Items in order: divider a, clk b, hdr c, divider d, role e.
-    assert lines[:2] == ["divider_add queue 2", "variable_add tb_top.clk"]
+    assert lines[:2] == ["divider_add queue_2", "variable_add tb_top.clk"]
     assert lines[5:7] == ["item_focus e", "item_set_format endpoint_pkg.role_e"]
-    assert lines[-3:] == ["cursor_set 70000", "marker_set failure", "goto_marker failure"]
+    assert lines[-2:] == ["marker_set failure 70000", "cursor_set 70000"]
     mapping = (tmp_path / ".surfer" / "mappings" / "endpoint_pkg.role_e.txt").read_text()
     assert mapping.splitlines()[:3] == ["Name = endpoint_pkg.role_e", "Bits = 2", "0 ROLE_NONE"]
+
+
+def test_surfer_counts_items_in_hexadecimal(tmp_path: Path) -> None:
+    """libsurfer/src/util.rs, alpha_idx_to_uint_idx: the digits are a to p. Item 31 is 0x1f."""
+    role = Signal("tb_top.queues[2].role", "endpoint_pkg.role_e")
+    found, _ = located([Group("many", "many", True, (*[Signal("tb_top.clk")] * 30, role))], NAMES)
+    _, surfer = write_views(tmp_path / "waves.vcd", found, [])
+    assert "\nitem_focus bp\nitem_set_format endpoint_pkg.role_e\n" in surfer.read_text()
 
 
 def test_markers_come_from_log_and_summary(tmp_path: Path) -> None:

@@ -95,12 +95,15 @@ def _line(signal: Signal, by_bits: bool) -> str:
 
 
 def _surfer(groups: Sequence[Group], markers: Sequence[Marker]) -> str:
-    """Items are addressed by letters in the order in which they were added: a, b, ... z, ba, ..."""
+    """Commands are all read before the dump is: none may name a marker, which only exists when it was set.
+
+    A divider's name is one word. One that is not taken would shift the numbers of all items behind it.
+    """
     lines: list[str] = []
     formats: list[tuple[int, Signal]] = []
     items = 0
     for group in groups:
-        lines.append(f"divider_add {group.title}")
+        lines.append("divider_add " + re.sub(r"\W+", "_", group.title))
         items += 1
         for signal in group.signals:
             lines.append("variable_add " + re.sub(r"\[\d+:\d+\]$", "", signal.dump_name))
@@ -110,15 +113,11 @@ def _surfer(groups: Sequence[Group], markers: Sequence[Marker]) -> str:
         if signal.names:
             lines += [f"item_focus {_letters(index)}", f"item_set_format {signal.names}"]
     lines.append("item_unfocus")
-    for marker in markers:
-        lines += [f"cursor_set {marker.t_ps}", f"marker_set {marker.name}"]
-    lines.append(f"goto_marker {markers[-1].name}" if markers else "zoom_fit")
+    lines += [f"marker_set {marker.name} {marker.t_ps}" for marker in markers]
+    lines.append(f"cursor_set {markers[-1].t_ps}" if markers else "zoom_fit")  # the view follows the cursor
     return "\n".join(lines) + "\n"
 
 
 def _letters(index: int) -> str:
-    text = chr(ord("a") + index % 26)
-    while index >= 26:
-        index //= 26
-        text = chr(ord("a") + index % 26) + text
-    return text
+    """What Surfer calls its item of that number, from 0 on: the number in hexadecimal, of the digits a to p."""
+    return "".join("abcdefghijklmnop"[int(digit, 16)] for digit in f"{index:x}")
