@@ -110,11 +110,11 @@ module ramfs_plan
             page.from = new_size;
             page_valid = step == 2'd0;
         end
-        if (step == 2'd2) begin
+        if (step == 2'd2 && failed) begin
             // What came in before the data ended must not show when the file grows.
             page.op = makes_link ? PAGES_DROP : PAGES_ERASE;
             if (page.from < file.size) page.from = file.size;
-            page_valid = failed && (makes_link || page.to > file.size);
+            page_valid = makes_link || page.to > file.size;
         end
     end
 
