@@ -68,7 +68,8 @@ def entries(plan: Path = TESTPLAN, folder: Path = SCENARIOS) -> list[Entry]:
     for name, table in tomllib.loads(plan.read_text()).items():
         names = table["steps"]
         if names == WITHOUT_NEEDS:
-            names = [step.name for step in scenarios.values() if not step.needs]
+            spared = table.get("without", ())
+            names = [step.name for step in scenarios.values() if not step.needs and step.name not in spared]
         unknown = [step for step in names if step not in scenarios]
         if unknown:
             raise PlanError(f"{plan.name} [{name}]: no scenario {unknown[0]!r}")

@@ -10,10 +10,11 @@ import time
 import click
 from rich.console import Console
 
-from virtiofs_tb import build
+from virtiofs_tb import build, catalogue
 from virtiofs_tb.arguments import parse_number
 from virtiofs_tb.host.peer_process import PeerError
 from virtiofs_tb.host.qemu import find_qemu, find_virtiofsd, version_of, why_not
+from virtiofs_tb.host.qemu_host import QEMU_CAPS
 from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT
 from virtiofs_tb.peers import decided, differential
 from virtiofs_tb.peers.files import compare_files
@@ -94,10 +95,9 @@ def _runs(console: Console, seed: int, with_rtl: bool) -> list[TargetRun]:
 
 def _scenarios(console: Console, runs: list[TargetRun]) -> bool:
     differential.print_verdicts(console, runs)
-    needy = sorted(item.name for item in load_scenarios(ROOT / "tests" / "sim" / "scenarios").values() if item.needs)
-    console.print(
-        f"\nnot applicable to QEMU, of which no packet and no DPU is seen: {', '.join(needy)}", highlight=False
-    )
+    console.print("\nnot applicable to QEMU:", highlight=False)
+    for reason, names in not_applicable(runs[-1]).items():
+        console.print(f"  {reason}: {', '.join(names)}", highlight=False, soft_wrap=True)
     *ours, qemu = runs
     for name in qemu.again:
         console.print(f"{name} was done again: virtiofsd had ended (docs/peers.md)", highlight=False)
@@ -120,6 +120,16 @@ def _scenarios(console: Console, runs: list[TargetRun]) -> bool:
             console.print(f"NOT DECIDED: {difference}", markup=False, highlight=False, style="red", soft_wrap=True)
         clean = clean and not among
     return clean
+
+
+def not_applicable(qemu: TargetRun) -> dict[str, list[str]]:
+    """The scenarios that QEMU did not run, by reason."""
+    found: dict[str, list[str]] = {}
+    for scenario in load_scenarios(catalogue.SCENARIOS).values():
+        if scenario.name not in qemu.verdicts:
+            reason = scenario.not_applicable(QEMU_CAPS) or "spared (tests/sim/testplan.toml)"
+            found.setdefault(reason, []).append(scenario.name)
+    return dict(sorted(found.items()))
 
 
 def _tests() -> bool:

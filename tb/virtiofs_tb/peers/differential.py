@@ -37,9 +37,8 @@ def not_applicable(verdict: str) -> bool:
 
 def compared(ours: TargetRun, theirs: TargetRun) -> int:
     """How many verdicts and facts two targets have in common."""
-    steps = [
-        step for step, verdict in ours.verdicts.items() if not not_applicable(verdict + theirs.verdicts.get(step, ""))
-    ]
+    both = [(step, verdict, theirs.verdicts.get(step, "")) for step, verdict in ours.verdicts.items()]
+    steps = [step for step, left, right in both if not not_applicable(left) and not not_applicable(right)]
     return len(steps) + sum(len(ours.facts.get(step, {}).keys() & theirs.facts.get(step, {}).keys()) for step in steps)
 
 
@@ -57,13 +56,13 @@ def print_verdicts(console: Console, runs: Sequence[TargetRun]) -> None:
 def print_differences(console: Console, title: str, found: Sorted) -> None:
     """What is decided, with its reason; then what is not."""
     if found.decided:
-        console.print(f"\n{title}: differences that are decided (docs/peers.md)", highlight=False)
+        console.print(f"\n{title}: differences that are decided; docs/peers.md says why", highlight=False)
         table = Table(box=None, pad_edge=False)
-        for column in ("where", "ours", "theirs", "source"):
+        for column in ("where", "ours", "theirs"):
             table.add_column(column, overflow="fold")
-        for difference, decision in found.decided[:SHOWN_FACTS]:
+        for difference, _ in found.decided[:SHOWN_FACTS]:
             where = f"{difference.step}, {difference.what}"
-            table.add_row(where, difference.ours or "-", difference.theirs or "-", decision.source)
+            table.add_row(where, difference.ours or "-", difference.theirs or "-")
         console.print(table, markup=False)
         if len(found.decided) > SHOWN_FACTS:
             console.print(f"... and {len(found.decided) - SHOWN_FACTS} more", highlight=False)

@@ -24,6 +24,7 @@ from virtiofs_tb.paths import PROFILES, RUNS, SESSIONS
 from virtiofs_tb.report import Summary
 from virtiofs_tb.scenario import Bench, Scenario
 from virtiofs_tb.scoreboards import ScoreboardSet
+from virtiofs_tb.testbench import place_of
 
 PEERS_TEST = "peers"
 QEMU_PROFILE = PROFILES / "qemu.toml"
@@ -102,6 +103,8 @@ def _qemu_step(run: TargetRun, step: Scenario, seed: int, options: dict[str, int
             host.run(step.function(host, bench))
         except (DriverError, SimulationFailure, PeerDied) as error:
             verdict = verdict_of(error)
+        except Exception as error:  # of the scenario: a difference like any other, which nobody has decided
+            verdict = f"crash: {type(error).__name__}: {error} ({place_of(error)})"
         log.flush()
         found = [failure.text for failure in boards.finish()] + [violation.text for violation in host.violations]
     run.facts |= facts_of(notes)
