@@ -95,7 +95,7 @@ def files_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text:
     return tmp_path / "other.gz"
 
 
-@pytest.mark.parametrize("variant", ["notification", "literal", "directory"])
+@pytest.mark.parametrize("variant", ["hardware", "literal", "directory"])
 def test_linux(image: GuestImage, tmp_path: Path, variant: str) -> None:
     summary = run(image, tmp_path, variant)
     assert summary.passed, summary.failures

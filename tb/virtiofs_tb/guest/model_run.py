@@ -6,10 +6,11 @@ import shutil
 import time
 from pathlib import Path
 
+from virtiofs_model.ramfs import Limits
 from virtiofs_tb.analysis.card import write_card
 from virtiofs_tb.guest.process import GuestImage
 from virtiofs_tb.guest.run import GuestRun
-from virtiofs_tb.guest.session import Limits
+from virtiofs_tb.guest.session import Limits as SessionLimits
 from virtiofs_tb.guest.variants import Variant
 from virtiofs_tb.host.log import ObservationLog
 from virtiofs_tb.host.model_host import ModelHost
@@ -26,7 +27,7 @@ def run(
     seed: int,
     run_dir: Path,
     rerun: str,
-    limits: Limits | None = None,
+    limits: SessionLimits | None = None,
     terminal: str | None = None,
     defect: str | None = None,
 ) -> Summary:
@@ -34,7 +35,7 @@ def run(
     shutil.rmtree(run_dir, ignore_errors=True)
     run_dir.mkdir(parents=True)
     summary = Summary(name, seed, rerun=rerun, dut=MODEL, profile=DEFAULT_PROFILE.name)
-    host = ModelHost(seed, ObservationLog(run_dir), defect=defect)
+    host = ModelHost(seed, ObservationLog(run_dir), defect=defect, ramfs=Limits())
     guest = GuestRun(variant, image, run_dir, limits, terminal)
     entry = guest.entry(name, terminal is not None)
     testbench = Testbench(host, host.engine, entry, seed, load(DEFAULT_PROFILE), guest.server)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from virtiofs_model.layouts.virtio import Feature
-from virtiofs_tb.catalogue import FIRMWARE
+from virtiofs_tb.catalogue import FIRMWARE, RAMFS
 from virtiofs_tb.host.port import Straps
 
 
@@ -15,16 +15,17 @@ class Server(Enum):
 
     GOLDEN = "golden"  # the firmware engine with the golden file system
     DIRECTORY = "directory"  # the firmware engine with a directory of the host
+    HARDWARE = "hardware"  # the file system in the endpoint
 
     @property
     def engine(self) -> str:
         """Which engine of the endpoint that is (catalogue.ENGINES)."""
-        return FIRMWARE
+        return RAMFS if self is Server.HARDWARE else FIRMWARE
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One setting. check: the script of the guest, by the numbering that it expects (guest/files)."""
+    """One setting. named_only: it runs where it is asked for by name, and not among all of them."""
 
     name: str
     summary: str
@@ -33,6 +34,7 @@ class Variant:
     notification: bool
     literal: bool = False
     server: Server = Server.GOLDEN
+    named_only: bool = False
 
     @property
     def straps(self) -> Straps:
@@ -92,6 +94,15 @@ VARIANTS = {
             indirect=False,
             notification=True,
             server=Server.DIRECTORY,
+        ),
+        Variant(
+            "hardware",
+            "the file system in hardware answers",
+            4,
+            indirect=True,
+            notification=True,
+            server=Server.HARDWARE,
+            named_only=True,
         ),
     )
 }
