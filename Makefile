@@ -27,7 +27,7 @@ endif
 
 setup = @$(PYTHON) tools/bootstrap.py $(1) && .venv/bin/virtiofs-tb $(2)
 
-.PHONY: linux help sim waves test list lint lock peers mount umount bench clean
+.PHONY: linux help sim waves test list lint lock peers mount umount bench synth clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
@@ -59,6 +59,9 @@ bench: ## how fast the random part runs, and in how much memory
 
 list: ## the tests that TEST= takes
 	$(call setup,sim,list)
+
+synth: ## what the endpoint takes in hardware, by module: cells, flip-flops, block RAM
+	$(call setup,lint,synth)
 
 lint: ## Verilator, slang and Yosys for hdl/; ruff and mypy for Python
 	$(call setup,lint,lint)

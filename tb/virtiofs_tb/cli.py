@@ -41,6 +41,7 @@ from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT, RUNS
 from virtiofs_tb.peers.command import peers
 from virtiofs_tb.report import SUMMARY, ResultClass, Summary, print_summary
 from virtiofs_tb.shrink.command import shrink
+from virtiofs_tb.synth import synth
 from virtiofs_tb.waves import rerun
 from virtiofs_tb.waves.groups import choose
 
@@ -138,6 +139,7 @@ cli.add_command(shrink)
 cli.add_command(mount)
 cli.add_command(umount)
 cli.add_command(peers)
+cli.add_command(synth)
 
 
 @cli.command("list")

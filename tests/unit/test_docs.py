@@ -58,6 +58,8 @@ ELSEWHERE = {
     "make lint": (".ci/run", "make lint"),
     "make peers": (".ci/run", "make peers"),
     "make clean": ("Makefile", "\nclean:"),
+    "make synth": ("Makefile", "\nsynth:"),
+    ".venv/bin/virtiofs-tb synth --write": ("tb/virtiofs_tb/synth.py", '"--write"'),
     "make linux": (".ci/run", "make linux"),
     "make linux VARIANT=direct,literal": ("tests/unit/test_guest_command.py", "VARIANT="),
     "make linux TARGET=model": ("tests/peers/test_linux_guest.py", "model_run.run"),
