@@ -43,7 +43,7 @@ module ramfs_engine
     // ---- resets and the session ----
 
     epoch_t epoch;
-    logic   reset_pending, reset_finish, session_finish, session_done, session_begin, active;
+    logic   reset_pending, reset_finish, session_finish, session_done, session_begin, active, ending;
     logic   tables_ready, nodes_ready, names_ready, pages_ready;
     logic   idle, reaping, sequencer_finish;
     assign tables_ready = nodes_ready && names_ready && pages_ready;
@@ -60,7 +60,7 @@ module ramfs_engine
     node_t           node_rsp;
 
     ramfs_session #(.INODES(INODES)) ramfs_session (
-        .clk, .rst, .finish(session_finish), .done(session_done), .begin_new(session_begin), .active,
+        .clk, .rst, .finish(session_finish), .done(session_done), .begin_new(session_begin), .active, .ending,
         .node_valid(node_valid_of[0]), .node_ready(node_ready_of[0]), .node(node_of[0]), .node_done
     );
 
@@ -154,7 +154,7 @@ module ramfs_engine
     logic       grave_valid, grave_ready, slot_give;
     node_slot_t grave, given;
     ramfs_reaper ramfs_reaper (
-        .clk, .rst, .enable(idle && tables_ready), .busy(reaping), .grave_valid, .grave_ready, .grave,
+        .clk, .rst, .enable(idle && tables_ready && !ending), .busy(reaping), .grave_valid, .grave_ready, .grave,
         .node_valid(node_valid_of[3]), .node_ready(node_ready_of[3]), .node(node_of[3]), .node_done, .node_buried,
         .node_rsp, .page_valid(page_valid_of[1]), .page_ready(page_ready_of[1]), .page(page_of[1]), .page_done,
         .slot_give, .slot(given)

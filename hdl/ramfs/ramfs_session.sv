@@ -10,6 +10,7 @@ module ramfs_session
     output logic      done,
     input  logic      begin_new,        // one cycle
     output logic      active,
+    output logic      ending,           // it is being ended
     output logic      node_valid,
     input  logic      node_ready,
     output node_cmd_t node,
@@ -19,6 +20,7 @@ module ramfs_session
     state_e     state_reg;
     node_slot_t slot_reg;
 
+    assign ending = state_reg != IDLE;
     assign node_valid = state_reg == RELEASE;
     always_comb begin
         node = '0;
