@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import termios
 import time
@@ -19,6 +20,7 @@ from virtiofs_tb.guest import kernel, model_run
 from virtiofs_tb.guest.errors import GuestBuildError, GuestMissing
 from virtiofs_tb.guest.process import GuestImage
 from virtiofs_tb.guest.request import TEST_PREFIX, Assignment, GuestRequest, rerun
+from virtiofs_tb.guest.session import FOLDER
 from virtiofs_tb.guest.variants import VARIANTS, Variant
 from virtiofs_tb.paths import ENDPOINT_FILELIST, RUNS, shown
 from virtiofs_tb.report import Summary, print_summary
@@ -87,7 +89,11 @@ def run_all(
         for assignment in assignments
     ]
     quiet = any(assignment.terminal for assignment in assignments)
-    summaries = runner.run_all(requests, simulation, workers, finished=None if quiet else say)
+    try:
+        summaries = runner.run_all(requests, simulation, workers, finished=None if quiet else say)
+    finally:
+        for request in requests:  # a simulator that is killed leaves its socket
+            shutil.rmtree(request.directory / FOLDER, ignore_errors=True)
     return [(request.directory, summary) for request, summary in zip(requests, summaries, strict=True)]
 
 

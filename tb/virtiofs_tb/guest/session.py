@@ -27,7 +27,11 @@ from virtiofs_tb.host.loop import LoopEvent
 from virtiofs_tb.host.requester import HostTimeout
 from virtiofs_tb.report import CONSOLE_FILE
 
+FOLDER = "guest"
+"""In a run's directory: the guest's socket, as long as it runs. What kills a testbench removes it."""
 _CHUNK = 65536
+_LONGEST_PATH = 80
+"""Of a folder for sockets: struct sockaddr_un has room for 108 bytes, and User Mode Linux makes its own one deeper."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,7 @@ class GuestSession:
     ) -> None:
         self.console = Console(run_dir / CONSOLE_FILE if run_dir is not None else None)
         self.server: PciServer | None = None
-        # A path of a socket is at most 107 bytes, which a run's directory may exceed.
-        self.folder = Path(tempfile.mkdtemp(prefix="virtiofs-guest-"))
+        self.folder = _folder(run_dir)
         self.socket = self.folder / "socket"
         self._image = image
         self._run_dir = run_dir
@@ -218,13 +221,13 @@ class GuestSession:
         if self._terminal is not None:
             return []
         deadlines = [
-            (now + limits.total, f"it is not finished after {limits.total:.0f} s"),
-            (self._heard + limits.silence, f"it has been silent for {limits.silence:.0f} s"),
+            (now + limits.total, f"it is not finished after {limits.total:g} s"),
+            (self._heard + limits.silence, f"it has been silent for {limits.silence:g} s"),
         ]
         if self._channel is None:
-            deadlines.append((now + limits.connect, f"it has not connected within {limits.connect:.0f} s"))
+            deadlines.append((now + limits.connect, f"it has not connected within {limits.connect:g} s"))
         if self._result_at is not None:
-            deadlines.append((self._result_at + limits.end, f"it still runs {limits.end:.0f} s after its result"))
+            deadlines.append((self._result_at + limits.end, f"it still runs {limits.end:g} s after its result"))
         return deadlines
 
     def _seconds_left(self) -> float:
@@ -272,3 +275,13 @@ class GuestSession:
         """Watch it no more; it may be forgotten already."""
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(thing)
+
+
+def _folder(run_dir: Path | None) -> Path:
+    """A new folder for the sockets, in the run's directory unless that is too deep."""
+    if run_dir is None or len(str(run_dir.resolve() / FOLDER)) > _LONGEST_PATH:
+        return Path(tempfile.mkdtemp(prefix="virtiofs-guest-"))
+    folder = run_dir.resolve() / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder

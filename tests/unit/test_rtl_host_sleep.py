@@ -1,0 +1,103 @@
+"""When the pump of the RTL host sleeps on a peer outside, and when it goes on: without a simulator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from virtiofs_tb.host.loop import Loop
+from virtiofs_tb.host.rtl_host import LISTEN_PS, QUIET_PS, RtlHost
+
+
+@dataclass
+class Bridge:
+    """What the pump asks of the bridge."""
+
+    queued: int = 0
+    woken_at: int | None = None
+
+    def waiting(self, port: int) -> int:
+        return self.queued
+
+    def wake_at(self, t_ps: int | None) -> None:
+        self.woken_at = t_ps
+
+
+@dataclass
+class Root:
+    """What the pump asks of the root port."""
+
+    debts: list[str] = field(default_factory=list)
+
+    def owed(self) -> list[str]:
+        return self.debts
+
+
+class Peer:
+    """Says something, which makes work, the third time that somebody waits for it."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self.looks = self.waits = 0
+
+    def look(self) -> None:
+        self.looks += 1
+
+    def wait(self) -> None:
+        self.waits += 1
+        if self.waits == 3:
+            self._loop.call_at(self._loop.now_ps + 1, lambda: None)
+
+
+async def _for_ever(loop: Loop) -> None:
+    await loop.event().wait()
+
+
+def pump(now_ps: int, heard_ps: int, root: Root | None = None, bridge: Bridge | None = None) -> tuple[RtlHost, Peer]:
+    """The parts of a host that decide; one round of listening is made."""
+    host = object.__new__(RtlHost)
+    host.loop = Loop()
+    host.loop.now_ps = now_ps
+    parts = {"root": root or Root(), "bridge": bridge or Bridge(), "_heard_ps": heard_ps}
+    host.__dict__.update(parts)
+    peer = Peer(host.loop)
+    host.outside = peer
+    task = host.loop.spawn(_for_ever(host.loop))
+    host._listen(peer, task)
+    return host, peer
+
+
+def test_it_sleeps_until_there_is_work() -> None:
+    host, peer = pump(10 * QUIET_PS, 9 * QUIET_PS)
+    assert (peer.looks, peer.waits) == (1, 3)
+    assert host.loop.now_ps == 10 * QUIET_PS, "simulated time stands still"
+
+
+@pytest.mark.parametrize(
+    ("heard_ps", "root", "bridge"),
+    [
+        (9 * QUIET_PS + 1, Root(), Bridge()),
+        (0, Root(["completion of a read"]), Bridge()),
+        (0, Root(), Bridge(queued=1)),
+    ],
+    ids=["a packet came lately", "something is owed", "a packet is on its way in"],
+)
+def test_it_goes_on(heard_ps: int, root: Root, bridge: Bridge) -> None:
+    host, peer = pump(10 * QUIET_PS, heard_ps, root, bridge)
+    assert (peer.looks, peer.waits) == (1, 0)
+    host._sleep(None)
+    assert bridge.woken_at == 10 * QUIET_PS + LISTEN_PS, "it listens again soon"
+
+
+def test_it_is_not_woken_later_than_asked_for() -> None:
+    bridge = Bridge()
+    host, _ = pump(10 * QUIET_PS, 9 * QUIET_PS, bridge=bridge)
+    host._sleep(None)
+    assert bridge.woken_at == 10 * QUIET_PS + 1, "the work of the peer"
+    host.loop.advance(10 * QUIET_PS + 1)
+    host._sleep(10 * QUIET_PS + 7)
+    assert bridge.woken_at == 10 * QUIET_PS + 7, "the limit"
+    host.outside = None
+    host._sleep(None)
+    assert bridge.woken_at is None
