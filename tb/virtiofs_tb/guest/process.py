@@ -87,8 +87,11 @@ class GuestProcess:
         return self._process.pid
 
     def exit_status(self) -> int | None:
-        """None while it runs; negative for a signal."""
-        return self._process.poll()
+        """None while it runs; negative for a signal. Until `close` it stays a zombie: its id is nobody else's."""
+        info = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if info is None:
+            return None
+        return info.si_status if info.si_code == os.CLD_EXITED else -info.si_status
 
     def close(self) -> None:
         """End it if it still runs, with the processes of the guest's own programs, and wait for it."""
