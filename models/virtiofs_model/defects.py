@@ -64,6 +64,9 @@ class Defect(str, Enum):
     FS_SPACE_LOST = "fs_space_lost"
     FS_RENAME_KEEPS_OLD = "fs_rename_keeps_old"
     FS_FAILURE_LEAVES_TRACE = "fs_failure_leaves_trace"
+    FS_LOOKUP_MOVES_TIMES = "fs_lookup_moves_times"
+    FS_READ_DESTROYS = "fs_read_destroys"
+    FS_LISTING_SWAPS_NAMES = "fs_listing_swaps_names"
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class DefectInfo:
 _CONFIG, _DESCRIPTORS, _DMA = "config_space", "descriptors", "dma"
 _FUSE, _NOTIFICATIONS, _INTERRUPTS = "fuse", "notifications", "interrupts"
 
-_FILE_SYSTEM = "file_system"
+_FILE_SYSTEM, _CACHE = "file_system", "client_cache"
 
 _INFO = (
     DefectInfo(
@@ -219,6 +222,14 @@ _INFO = (
     DefectInfo(
         Defect.FS_FAILURE_LEAVES_TRACE, "A CREATE that fails has changed the directory's link count", ("FS-REQ-DI1",),
         _FILE_SYSTEM,
+    ),
+    DefectInfo(
+        Defect.FS_LOOKUP_MOVES_TIMES, "LOOKUP moves the directory's mtime behind the client's back", ("FS-REQ-DI1",),
+        _CACHE,
+    ),
+    DefectInfo(Defect.FS_READ_DESTROYS, "READ clears the first byte that it read", ("FS-REQ-DI1",), _CACHE),
+    DefectInfo(
+        Defect.FS_LISTING_SWAPS_NAMES, "A listing exchanges what its last two names lead to", ("FS-REQ-DI1",), _CACHE
     ),
 )  # fmt: skip
 

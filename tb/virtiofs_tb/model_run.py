@@ -110,7 +110,7 @@ def parse_engine(text: str, defect: str) -> str:
 
 def of_file_system(defect: str) -> bool:
     """Whether a defect shows only where the endpoint's own file system answers."""
-    return bool(defect) and DEFECTS[defect].scoreboard == "file_system"
+    return bool(defect) and DEFECTS[defect].scoreboard in ("file_system", "client_cache")
 
 
 def parse_profile(text: str) -> Path:

@@ -25,6 +25,8 @@ STRICT = load(ROOT / "profiles" / "ours-strict.toml")
 SCENARIOS = load_scenarios(ROOT / "tests" / "sim" / "scenarios")
 LIMIT_PS = 20_000_000_000
 SEEDS = (2, 3)
+FILE_SYSTEM = {info.defect.value for board in ("file_system", "client_cache") for info in by_scoreboard(board)}
+"""Those of the file system show where it answers: tests/unit/test_file_system_board.py."""
 
 # The scenario that shows a defect, where it is not the first one below.
 USUAL = "without_the_notification_feature"
@@ -68,7 +70,7 @@ def judged(name: str, seed: int, defect: str | None = None) -> tuple[ScoreboardS
     return boards, error
 
 
-@pytest.mark.parametrize("defect", sorted(set(DEFECTS) - {info.defect.value for info in by_scoreboard("file_system")}))
+@pytest.mark.parametrize("defect", sorted(set(DEFECTS) - FILE_SYSTEM))
 def test_defect_is_caught(defect: str) -> None:
     info = DEFECTS[defect]
     boards, _ = judged(SHOWN_BY.get(defect, USUAL), 1, defect)

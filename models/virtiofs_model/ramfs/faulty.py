@@ -8,8 +8,8 @@ from collections.abc import Callable
 from virtiofs_model.defects import Defect
 from virtiofs_model.layouts import fuse
 from virtiofs_model.layouts.fuse_constants import Opcode
-from virtiofs_model.ramfs import rows_directories, rows_files, rows_names
-from virtiofs_model.ramfs.inode import FsError
+from virtiofs_model.ramfs import files, rows_directories, rows_files, rows_names
+from virtiofs_model.ramfs.inode import FsError, Time
 from virtiofs_model.ramfs.message import Request
 from virtiofs_model.ramfs.server import RamfsServer
 from virtiofs_model.ramfs.state import Row, State
@@ -105,6 +105,30 @@ def _failure_leaves_trace(state: State, request: Request) -> bytes | None:
         raise
 
 
+def _lookup_moves_times(state: State, request: Request) -> bytes | None:
+    reply = rows_names.lookup(state, request)
+    directory = state.parent(request)
+    directory.mtime = Time(directory.mtime.seconds + 1, 0)
+    return reply
+
+
+def _read_destroys(state: State, request: Request) -> bytes | None:
+    reply = rows_files.read(state, request)
+    want = request.body(fuse.FuseReadIn)
+    if reply:
+        files.write(state.tree.store, state.node(request), want.offset, b"\0", 1)
+    return reply
+
+
+def _listing_swaps_names(state: State, request: Request) -> bytes | None:
+    reply = rows_directories.readdir(state, request)
+    entries = state.parent(request).in_order
+    if len(entries) > 1:
+        first, second = entries[-2:]
+        first.inode, second.inode = second.inode, first.inode
+    return reply
+
+
 _ROWS: dict[Defect, tuple[tuple[Opcode, ...], Callable[[], Row]]] = {
     Defect.FS_WRITE_KEEPS_TIMES: ((Opcode.WRITE,), lambda: _write_keeps_times),
     Defect.FS_LOOKUP_LOST: ((Opcode.CREATE,), lambda: _lookup_lost),
@@ -116,6 +140,9 @@ _ROWS: dict[Defect, tuple[tuple[Opcode, ...], Callable[[], Row]]] = {
     Defect.FS_SPACE_LOST: ((Opcode.SETATTR,), lambda: _space_lost),
     Defect.FS_RENAME_KEEPS_OLD: ((Opcode.RENAME, Opcode.RENAME2), lambda: _rename_keeps_old),
     Defect.FS_FAILURE_LEAVES_TRACE: ((Opcode.CREATE,), lambda: _failure_leaves_trace),
+    Defect.FS_LOOKUP_MOVES_TIMES: ((Opcode.LOOKUP,), lambda: _lookup_moves_times),
+    Defect.FS_READ_DESTROYS: ((Opcode.READ,), lambda: _read_destroys),
+    Defect.FS_LISTING_SWAPS_NAMES: ((Opcode.READDIR, Opcode.READDIRPLUS), lambda: _listing_swaps_names),
 }
 
 

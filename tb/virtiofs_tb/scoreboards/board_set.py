@@ -8,6 +8,7 @@ from virtiofs_model.ramfs import Limits
 from virtiofs_tb.host.log import Record
 from virtiofs_tb.profile import Profile
 from virtiofs_tb.scoreboards.base import Scoreboard
+from virtiofs_tb.scoreboards.cache_board import CacheScoreboard
 from virtiofs_tb.scoreboards.config_space import ConfigSpaceScoreboard
 from virtiofs_tb.scoreboards.descriptors import DescriptorScoreboard
 from virtiofs_tb.scoreboards.dma import DmaScoreboard
@@ -23,6 +24,7 @@ ALL: tuple[type[Scoreboard], ...] = (
     DescriptorScoreboard,
     FuseScoreboard,
     DmaScoreboard,
+    CacheScoreboard,
     FileSystemScoreboard,
     NotificationScoreboard,
     InterruptScoreboard,

@@ -9,6 +9,7 @@ It judges where the ramfs engine answers: `engage` says so, or the DPU's write t
 
 from __future__ import annotations
 
+from virtiofs_model.engine import HEAD_BYTES_MAX
 from virtiofs_model.layouts.dpu import DpuRegister
 from virtiofs_model.ramfs import Limits, RamfsServer, Tree
 from virtiofs_tb.profile import Profile
@@ -26,7 +27,6 @@ from virtiofs_tb.scoreboards.events import (
 from virtiofs_tb.scoreboards.explain import Explainer
 from virtiofs_tb.scoreboards.happenings import (
     ENDLESS,
-    HEAD_BYTES,
     ClockHappening,
     Happening,
     RequestHappening,
@@ -110,7 +110,7 @@ class FileSystemScoreboard(Scoreboard):
     def _request(self, chain: Chain, begin: int) -> RequestHappening | None:
         """The request of a chain; None where not even its head was read."""
         store, size = chain.read_store, chain.readable
-        head = min(size, HEAD_BYTES)
+        head = min(size, HEAD_BYTES_MAX)
         if not store.covers(0, head):
             return None
         have = size if store.covers(0, size) else head

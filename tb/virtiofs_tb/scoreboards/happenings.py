@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from virtiofs_model.engine import HEAD_BYTES_MAX
 from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.ramfs import RamfsServer
 
 ENDLESS = 1 << 62
-HEAD_BYTES = 1024
-"""Of a request whose later bytes could not be read so many are at hand (docs/file-system.md)."""
-
 SCARCE_PAGES = 600
 """With fewer free pages, requests that take pages do not commute: one of them may find none."""
 
@@ -127,8 +125,8 @@ class ResetHappening(Happening):
             server.handle(request.message, request.writable, request.length)
         if half:
             request = self.cut[whole]
-            if request.opcode != Opcode.WRITE or request.length <= HEAD_BYTES:
+            if request.opcode != Opcode.WRITE or request.length <= HEAD_BYTES_MAX:
                 return False  # nothing that is done by halves
-            server.handle(request.message[:HEAD_BYTES], request.writable, request.length)
+            server.handle(request.message[:HEAD_BYTES_MAX], request.writable, request.length)
         server.reset()
         return True

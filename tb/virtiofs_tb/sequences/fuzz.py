@@ -277,9 +277,7 @@ def _check(item: FuzzItem, request: Mutated, used: int, reply: bytes) -> None:
     if reply[8:16] != request.message[UNIQUE : UNIQUE + 8]:
         seen, expected = reply[8:16].hex(), request.message[UNIQUE : UNIQUE + 8].hex()
         raise DriverError(f"fuse_out_header.unique of the {what}", seen, expected, "FS-REQ-DI1")
-    order: Literal[big, little] = (
-        "big" if request.message[OPCODE : OPCODE + 4] == bytes([0, 0, 0, Opcode.INIT]) else "little"
-    )
-    length = int.from_bytes(reply[:4], order)
+    swapped = request.message[OPCODE : OPCODE + 4] == bytes([0, 0, 0, Opcode.INIT])
+    length = int.from_bytes(reply[:4], "big" if swapped else "little")
     if length != used:
         raise DriverError(f"fuse_out_header.len of the {what}", length, used, "FS-REQ-DI1")
