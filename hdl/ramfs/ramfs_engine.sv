@@ -43,7 +43,7 @@ module ramfs_engine
     // ---- resets and the session ----
 
     epoch_t epoch;
-    logic   reset_pending, reset_finish, session_finish, session_done, session_begin, active, ending;
+    logic   reset_pending, reset_finish, session_finish, session_done, session_begin, renew, active, ending;
     logic   tables_ready, nodes_ready, names_ready, pages_ready;
     logic   idle, reaping, sequencer_finish;
     assign tables_ready = nodes_ready && names_ready && pages_ready;
@@ -60,7 +60,7 @@ module ramfs_engine
     node_t           node_rsp;
 
     ramfs_session #(.INODES(INODES)) ramfs_session (
-        .clk, .rst, .finish(session_finish), .done(session_done), .begin_new(session_begin), .active, .ending,
+        .clk, .rst, .finish(session_finish), .done(session_done), .renew, .begin_new(session_begin), .active, .ending,
         .node_valid(node_valid_of[0]), .node_ready(node_ready_of[0]), .node(node_of[0]), .node_done
     );
 
@@ -87,7 +87,7 @@ module ramfs_engine
         .valid(main_valid), .take(main_take), .request, .loading, .load_addr, .load_data(main_data),
         .header, .body, .row, .now, .parse_valid, .parse_ready, .parsed, .parse_done, .check(check_verdict),
         .find, .find_done, .find_error, .found, .judge(judge_verdict),
-        .finish(sequencer_finish), .finished(session_done), .begin_new(session_begin),
+        .finish(sequencer_finish), .finished(session_done), .renew, .begin_new(session_begin),
         .act, .act_done, .act_error, .list_valid, .list_ready, .list, .listing(listing_on), .list_done,
         .reply, .verdict, .listed, .reply_done
     );
@@ -166,7 +166,7 @@ module ramfs_engine
     forget_t forget;
     stream_if #(.DATA_W(DATA_W)) express_reply ();
     ramfs_express #(.DATA_W(DATA_W), .INODES(INODES)) ramfs_express (
-        .clk, .rst, .ready(tables_ready), .epoch, .active, .valid(express_valid), .take(express_take),
+        .clk, .rst, .ready(tables_ready), .epoch, .active, .ending, .valid(express_valid), .take(express_take),
         .request(express_request), .addr(express_addr), .data(express_data), .forget_valid, .forget_ready, .forget,
         .reply(express_reply)
     );

@@ -15,6 +15,7 @@ module ramfs_express
     input  logic              ready,            // tables are set up
     input  epoch_t            epoch,
     input  logic              active,           // there is a session
+    input  logic              ending,           // not for long
     input  logic              valid,
     output logic              take,
     input  engine_request_t   request,
@@ -74,7 +75,7 @@ module ramfs_express
     end
 
     logic forgets;                      // it may have an effect
-    assign forgets = !interrupt && active && start.len == request.readable && request.readable >= 32'(FORGET_BYTES);
+    assign forgets = !interrupt && active && !ending && start.len == request.readable && request.readable >= 32'(FORGET_BYTES);
 
     // What the message holds, and what of it came along.
     logic [31:0] held;
@@ -110,7 +111,7 @@ module ramfs_express
     assign take = state_reg == REPLY ? reply.ready : state_reg == IDLE && valid && age != 0 && !age[3];
 
     always_ff @(posedge clk) begin
-        if (!active || age != 0) ended_reg <= 1'b1;
+        if (!active || ending || age != 0) ended_reg <= 1'b1;
         case (state_reg)
             IDLE: begin
                 piece_reg <= '0;

@@ -40,6 +40,7 @@ module ramfs_sequencer
     input  verdict_t          judge,
     output logic              finish,            // the session ends
     input  logic              finished,
+    output logic              renew,             // and another one begins
     output logic              begin_new,
     output logic              act,
     input  logic              act_done,
@@ -92,7 +93,8 @@ module ramfs_sequencer
     assign init = init_in_t'(body);
     assign transfer = transfer_in_t'(body);
     assign new_session = row.act == ACT_INIT && init.major == FUSE_MAJOR;
-    assign begin_new = state_reg == SESSION && finished && new_session;
+    assign renew = state_reg == SESSION && new_session;
+    assign begin_new = renew && finished;
 
     always_comb begin
         list = '0;

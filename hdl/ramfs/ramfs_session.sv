@@ -1,4 +1,5 @@
-// The session, and its end: lookups and opens of all inodes become 0.
+// The session, and its end: lookups and opens of all inodes become 0. Where another one follows, nobody sees a moment
+// without any.
 module ramfs_session
     import ramfs_pkg::*, ramfs_core_pkg::*;
 #(
@@ -8,6 +9,7 @@ module ramfs_session
     input  logic      rst,
     input  logic      finish,           // one cycle; the answer is `done`
     output logic      done,
+    input  logic      renew,            // another session follows: `begin_new` comes with `done`
     input  logic      begin_new,        // one cycle
     output logic      active,
     output logic      ending,           // it is being ended
@@ -35,7 +37,6 @@ module ramfs_session
                 slot_reg <= 12'(ROOT_SLOT);
                 if (finish && active) state_reg <= RELEASE;
                 done <= finish && !active;
-                if (finish) active <= 1'b0;
                 if (begin_new) active <= 1'b1;
             end
             RELEASE: if (node_ready) state_reg <= WAIT;
@@ -43,6 +44,7 @@ module ramfs_session
                 slot_reg <= slot_reg + 1'b1;
                 done <= slot_reg == 12'(INODES - 1);
                 state_reg <= slot_reg == 12'(INODES - 1) ? IDLE : RELEASE;
+                if (slot_reg == 12'(INODES - 1) && !renew) active <= 1'b0;
             end
         endcase
         if (rst) begin
