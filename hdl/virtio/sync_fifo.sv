@@ -18,7 +18,8 @@ module sync_fifo #(
         $fatal(1, "sync_fifo: DEPTH %0d is no power of two", DEPTH);
     end
 
-    logic [WIDTH-1:0] mem [DEPTH];
+    // Never read where it is written: nothing is fetched from an empty one, nothing put into a full one.
+    (* no_rw_check *) logic [WIDTH-1:0] mem[DEPTH];
     logic [AW-1:0]    write_reg;
     logic [AW-1:0]    read_reg;
     logic [AW:0]      stored_reg;

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT, SIM_BUILD
 from virtiofs_tb.report import ResultClass
@@ -182,13 +181,12 @@ def write_page(modules: Mapping[str, Figures], page: Path = PAGE) -> None:
 
 
 def show(console: Console, modules: Mapping[str, Figures]) -> None:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("module")
-    for heading in HEADINGS:
-        table.add_column(heading, justify="right")
-    for row in rows(modules):
-        table.add_row(*row)
-    console.print(table)
+    """Print the table in full, however narrow the terminal is."""
+    table = [("module", *HEADINGS), *rows(modules)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for name, *figures in table:
+        cells = [name.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(figures, widths[1:], strict=True))]
+        console.print("  ".join(cells), highlight=False, soft_wrap=True)
 
 
 def run_all(flows: Sequence[Flow], console: Console) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from virtiofs_tb import synth
 from virtiofs_tb.paths import ROOT
@@ -43,6 +45,13 @@ def test_instances_of_a_module_are_one_row() -> None:
 def test_a_memory_that_became_flip_flops_is_seen() -> None:
     assert outside_block_ram(by_module(stats())) == []
     assert outside_block_ram(by_module(stats(block_rams=0))) == ["fifo"]
+
+
+def test_a_narrow_terminal_shows_every_figure() -> None:
+    console = Console(width=20, record=True, file=io.StringIO())
+    synth.show(console, by_module(stats()))
+    lines = console.export_text().splitlines()
+    assert [line.split() for line in lines[1:]] == [list(row) for row in rows(by_module(stats()))]
 
 
 def test_the_table_goes_between_its_marks(tmp_path: Path) -> None:
