@@ -7,7 +7,7 @@ from ctypes import LittleEndianStructure, sizeof
 from typing import TypeVar
 
 from virtiofs_model.layouts import fuse
-from virtiofs_model.layouts.fuse_constants import Opcode
+from virtiofs_model.layouts.fuse_constants import FUSE_COMPAT_SETXATTR_IN_SIZE, Opcode
 from virtiofs_model.layouts.fuse_operations import IN_HEADER_SIZE, OUT_HEADER_SIZE, Operation, ReplyKind
 from virtiofs_model.ramfs.inode import FsError
 
@@ -16,6 +16,9 @@ NAMES_WITHIN = 1024
 
 INIT_SIZE = 56
 """Least bytes of an INIT: before 7.36 its structure ended at `flags`."""
+
+_SIZES = {Opcode.INIT: INIT_SIZE, Opcode.SETXATTR: IN_HEADER_SIZE + FUSE_COMPAT_SETXATTR_IN_SIZE}
+"""Least bytes of header and structure, where clients leave out some of it."""
 
 _NAMES = {Opcode.SYMLINK: 1, Opcode.TMPFILE: 0}
 """Names that are looked for, where that is another number than the message has: a target has no form."""
@@ -37,8 +40,10 @@ class Request:
         self.opcode = operation.opcode
         self.writable = writable
         at = operation.request_size
-        if length < (INIT_SIZE if operation.opcode is Opcode.INIT else at):
+        if length < _SIZES.get(operation.opcode, at):
             raise FsError(errno.EINVAL)
+        if operation.opcode is Opcode.SETXATTR:
+            at = _SIZES[Opcode.SETXATTR]
         self.names: list[bytes] = []
         for _ in range(_NAMES.get(operation.opcode, operation.names)):
             end = message.find(b"\0", at, NAMES_WITHIN)
@@ -56,7 +61,7 @@ class Request:
 
     def has_room(self) -> bool:
         """Whether the largest reply that this request can have fits, as far as that is known by its opcode."""
-        if self.operation.kind not in (ReplyKind.STRUCT, ReplyKind.SIZED):
+        if self.operation.kind not in (ReplyKind.STRUCT, ReplyKind.SIZED, ReplyKind.SIZED_OR_STRUCT):
             return True
         return self.fits(self.operation.reply_limit(self.message) - OUT_HEADER_SIZE)
 

@@ -12,7 +12,7 @@ import struct
 from virtiofs_model.layouts import fuse
 from virtiofs_model.layouts.fuse_constants import FUSE_INIT_BSWAP_RESERVED, Opcode
 from virtiofs_model.layouts.fuse_operations import IN_HEADER_SIZE, OPERATIONS, OUT_HEADER_SIZE, ReplyKind
-from virtiofs_model.ramfs import rows_directories, rows_files, rows_names, rows_session
+from virtiofs_model.ramfs import rows_directories, rows_extended, rows_files, rows_locks, rows_names, rows_session
 from virtiofs_model.ramfs.inode import FsError
 from virtiofs_model.ramfs.message import Request
 from virtiofs_model.ramfs.state import Config, NoRoom, Row, State
@@ -53,7 +53,22 @@ ROWS: dict[Opcode, Row] = {
     Opcode.FALLOCATE: rows_files.fallocate,
     Opcode.INTERRUPT: rows_session.interrupt,
     Opcode.NOTIFY_REPLY: rows_session.notify_reply,
+    Opcode.SETXATTR: rows_extended.setxattr,
+    Opcode.GETXATTR: rows_extended.getxattr,
+    Opcode.LISTXATTR: rows_extended.listxattr,
+    Opcode.REMOVEXATTR: rows_extended.removexattr,
+    Opcode.LSEEK: rows_extended.lseek,
+    Opcode.COPY_FILE_RANGE: rows_extended.copy_file_range,
+    Opcode.COPY_FILE_RANGE_64: rows_extended.copy_file_range,
+    Opcode.POLL: rows_extended.poll,
+    Opcode.GETLK: rows_locks.getlk,
+    Opcode.SETLK: rows_locks.setlk,
+    Opcode.SETLKW: rows_locks.setlk,
 }
+"""Every row that there is; a Config says which of them are served."""
+
+LOCK_ROWS: dict[Opcode, Row] = {Opcode.FLUSH: rows_locks.flush, Opcode.RELEASE: rows_locks.release}
+"""Rows that are others where locks are served."""
 
 
 class RamfsServer(State):
@@ -65,7 +80,8 @@ class RamfsServer(State):
     def __init__(self, tree: Tree | None = None, config: Config | None = None, undo: bool = False) -> None:
         super().__init__(tree, config)
         self.undo = undo
-        self.rows = {opcode: row for opcode, row in ROWS.items() if opcode in self.config.served}
+        rows = ROWS | LOCK_ROWS if Opcode.SETLK in self.config.served else ROWS
+        self.rows = {opcode: row for opcode, row in rows.items() if opcode in self.config.served}
 
     def handle(self, message: bytes, writable: int | None = None, length: int | None = None) -> bytes | None:
         """The reply's bytes, or None where none is due.

@@ -37,6 +37,12 @@ SERVED = frozenset(
 )  # fmt: skip
 """The opcodes of the table in docs/file-system.md."""
 
+EXTENDED = SERVED | {
+    Opcode.SETXATTR, Opcode.GETXATTR, Opcode.LISTXATTR, Opcode.REMOVEXATTR, Opcode.LSEEK, Opcode.COPY_FILE_RANGE,
+    Opcode.COPY_FILE_RANGE_64, Opcode.POLL, Opcode.GETLK, Opcode.SETLK, Opcode.SETLKW,
+}  # fmt: skip
+"""What the golden file system can serve beyond that, behind firmware."""
+
 
 class NoRoom(Exception):
     """The reply does not fit into what the client has room for: the request is not answered and has no effect."""
@@ -56,6 +62,11 @@ class Config:
     valid_seconds: int = 1
     listing_bytes: int = PAGE - 16
     served: frozenset[Opcode] = SERVED
+
+    @staticmethod
+    def extended() -> Config:
+        """Everything that there is a row for; locks are then granted too."""
+        return Config(granted=GRANTED | InitFlag.POSIX_LOCKS | InitFlag.FLOCK_LOCKS, served=EXTENDED)
 
 
 @dataclass
