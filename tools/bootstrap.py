@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Create .venv from a lock file: what `make` runs before anything else, with the system's own Python.
 
-Usage: bootstrap.py {sim|peers|lint}. Standard library only. Nothing is done when the lock file has not changed since the
-last time. Every problem is one line and exit status 2; the class is also left in sim_build/setup/summary.json.
+Usage: bootstrap.py {sim|peers|lint}. Standard library only. Nothing is done when the lock file has not changed since
+the last time. Every problem is one line and exit status 2; the class is also left in sim_build/setup/summary.json.
 """
 
 from __future__ import annotations

@@ -93,7 +93,8 @@ def test_the_command_skips_where_something_is_missing(monkeypatch: pytest.Monkey
     assert "skipped: VIRTIOFS_QEMU=/nowhere/qemu: no such executable" in done.output
 
 
-def test_a_file_that_is_no_program(fake: Fake, tmp_path: Path) -> None:
+def test_a_file_that_is_no_program(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qemu, "_START_S", 0.3)
     fake(qemu.VIRTIOFSD_VARIABLE, "").write_bytes(b"\x7fELF nothing")
     fake(qemu.QEMU_VARIABLE, WAITS)
     text = str(start_machine(tmp_path))
