@@ -100,6 +100,7 @@ class Testbench:
         without: Collection[str] = (),
     ) -> None:
         self.host = host
+        host.working = self._chains_open
         self.entry = entry
         self.seed = seed
         self.profile = profile
@@ -221,6 +222,12 @@ class Testbench:
         if self.mount is None:
             raise RuntimeError("nothing is mounted: a sequence must set Testbench.mount first")
         return self.mount
+
+    def _chains_open(self) -> bool:
+        """Whether the endpoint has begun a chain that it has not used; what is logged so far is judged first."""
+        self.host.log.deliver()
+        queues = self.scoreboards.observer.rings.queues.values()
+        return any(queue.open and not queue.notification and not queue.broken for queue in queues)
 
     # ---- reporting ----
 

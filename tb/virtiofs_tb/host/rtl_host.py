@@ -55,7 +55,8 @@ COALESCE_CYCLES = 8
 LISTEN_PS = 500_000
 """How often, in simulated time, a peer outside is listened to while the endpoint works."""
 QUIET_PS = 4_000_000
-"""So long without a packet, and nothing owed: the endpoint has nothing to do. Silent work inside it is far shorter."""
+"""So long without a packet, and nothing owed: the endpoint has nothing to do. Silent work inside it that belongs to no
+chain (a reset, a notification) is far shorter."""
 
 
 class BridgeLink:
@@ -220,8 +221,10 @@ class RtlHost(HostBase):
             self._advance()
 
     def _quiet(self) -> bool:
-        """Nothing is due, owed, or on its way into the endpoint, and it has been silent."""
-        if self.loop.next_due() is not None or self.root.owed() or self.loop.now_ps - self._heard_ps < QUIET_PS:
+        """Nothing is due, owed, or on its way into the endpoint, and it is silent and has nothing to do."""
+        if self.loop.now_ps - self._heard_ps < QUIET_PS or self.working():
+            return False
+        if self.loop.next_due() is not None or self.root.owed():
             return False
         return not any(self.bridge.waiting(port) for port in _INPUTS)
 
