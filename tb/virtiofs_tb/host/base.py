@@ -31,8 +31,8 @@ class HostBase:
     """HostPort over a `Link`. The target derives, gives the endpoint's packets to `root`, and lets `loop` advance.
 
     loop, root, memory, log: the parts, for whoever needs more than a driver does. outside: a peer in wall-clock time to
-    which the target listens, None for none. working: whether somebody knows that the endpoint is not done, though it may
-    be silent.
+    which the target listens, None for none. working: whether somebody knows that the endpoint is not done, though it
+    may be silent.
     """
 
     def __init__(
