@@ -54,13 +54,16 @@ async def _for_ever(loop: Loop) -> None:
     await loop.event().wait()
 
 
-def pump(now_ps: int, heard_ps: int, root: Root | None = None, bridge: Bridge | None = None) -> tuple[RtlHost, Peer]:
+def pump(
+    now_ps: int, heard_ps: int, root: Root | None = None, bridge: Bridge | None = None, working: bool = False
+) -> tuple[RtlHost, Peer]:
     """The parts of a host that decide; one round of listening is made."""
     host = object.__new__(RtlHost)
     host.loop = Loop()
     host.loop.now_ps = now_ps
     parts = {"root": root or Root(), "bridge": bridge or Bridge(), "_heard_ps": heard_ps}
     host.__dict__.update(parts)
+    host.working = lambda: working
     peer = Peer(host.loop)
     host.outside = peer
     task = host.loop.spawn(_for_ever(host.loop))
@@ -75,16 +78,17 @@ def test_it_sleeps_until_there_is_work() -> None:
 
 
 @pytest.mark.parametrize(
-    ("heard_ps", "root", "bridge"),
+    ("heard_ps", "root", "bridge", "working"),
     [
-        (9 * QUIET_PS + 1, Root(), Bridge()),
-        (0, Root(["completion of a read"]), Bridge()),
-        (0, Root(), Bridge(queued=1)),
+        (9 * QUIET_PS + 1, Root(), Bridge(), False),
+        (0, Root(["completion of a read"]), Bridge(), False),
+        (0, Root(), Bridge(queued=1), False),
+        (0, Root(), Bridge(), True),
     ],
-    ids=["a packet came lately", "something is owed", "a packet is on its way in"],
+    ids=["a packet came lately", "something is owed", "a packet is on its way in", "a chain is not used"],
 )
-def test_it_goes_on(heard_ps: int, root: Root, bridge: Bridge) -> None:
-    host, peer = pump(10 * QUIET_PS, heard_ps, root, bridge)
+def test_it_goes_on(heard_ps: int, root: Root, bridge: Bridge, working: bool) -> None:
+    host, peer = pump(10 * QUIET_PS, heard_ps, root, bridge, working)
     assert (peer.looks, peer.waits) == (1, 0)
     host._sleep(None)
     assert bridge.woken_at == 10 * QUIET_PS + LISTEN_PS, "it listens again soon"

@@ -134,6 +134,7 @@ class GuestSession:
 
     def look(self) -> None:
         self._select(0.0)
+        self._check_limits()
 
     def wait(self) -> None:
         self._select(max(0.0, self._seconds_left()))
