@@ -130,7 +130,7 @@ def test_a_missing_tool_is_named_with_its_package(missing: str, package: str, tm
 def test_bootstrap_takes_one_known_group() -> None:
     done = bootstrap(os.environ["PATH"], "everything")
     assert done.returncode == ResultClass.USAGE
-    assert "expected one of sim, lint" in one_line(done.stderr)
+    assert "expected one of sim, peers, lint" in one_line(done.stderr)
 
 
 def test_no_network_is_said_in_one_line(tmp_path: Path) -> None:
