@@ -9,7 +9,7 @@ from ctypes import sizeof
 from virtiofs_model.layouts import fuse
 from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.ramfs.inode import PAGE, PERMISSIONS, FsError, Inode
-from virtiofs_model.ramfs.message import Request
+from virtiofs_model.ramfs.message import NAMES_WITHIN, Request
 from virtiofs_model.ramfs.rows_files import open_file
 from virtiofs_model.ramfs.state import NoRoom, State
 from virtiofs_model.ramfs.tree import DOTS
@@ -30,9 +30,9 @@ def forget(state: State, request: Request) -> None:
 
 
 def batch_forget(state: State, request: Request) -> None:
-    """BATCH_FORGET."""
+    """BATCH_FORGET: as much of the array as comes with the header."""
     size = sizeof(fuse.FuseForgetOne)
-    data = request.data or b""
+    data = request.message[request.operation.request_size : NAMES_WITHIN]
     for index in range(min(request.body(fuse.FuseBatchForgetIn).count, len(data) // size)):
         one = fuse.FuseForgetOne.from_buffer_copy(data, index * size)
         state.tree.forget(one.nodeid, one.nlookup)
