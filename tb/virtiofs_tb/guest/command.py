@@ -158,8 +158,7 @@ def build_simulation(waves: str | None) -> build.Build:
 
 def parse_variants(text: str) -> list[Variant]:
     """VARIANT=a,b. UsageError for a name that no variant has."""
-    usual = [variant.name for variant in VARIANTS.values() if not variant.named_only]
-    names = [name.strip() for name in text.split(",") if name.strip()] or usual
+    names = [name.strip() for name in text.split(",") if name.strip()] or list(VARIANTS)
     for name in names:
         if name not in VARIANTS:
             raise runner.UsageError(f"VARIANT={name}: no such variant; there are {', '.join(VARIANTS)}")

@@ -25,7 +25,7 @@ class Server(Enum):
 
 @dataclass(frozen=True)
 class Variant:
-    """One setting. named_only: it runs where it is asked for by name, and not among all of them."""
+    """One setting of the endpoint."""
 
     name: str
     summary: str
@@ -34,7 +34,6 @@ class Variant:
     notification: bool
     literal: bool = False
     server: Server = Server.GOLDEN
-    named_only: bool = False
 
     @property
     def straps(self) -> Straps:
@@ -102,7 +101,6 @@ VARIANTS = {
             indirect=True,
             notification=True,
             server=Server.HARDWARE,
-            named_only=True,
         ),
     )
 }
