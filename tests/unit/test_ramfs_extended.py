@@ -176,6 +176,8 @@ def test_a_range_can_be_split(client: Client) -> None:
         lock(client, 1, WRITE, 5, 4)
     with fails(errno.EINVAL):
         lock(client, 1, 3)
+    with fails(errno.EINVAL):
+        holder(client, UNLOCK)
 
 
 def test_locks_of_both_kinds_do_not_meet(client: Client) -> None:
@@ -187,6 +189,10 @@ def test_locks_of_both_kinds_do_not_meet(client: Client) -> None:
     client.open(2)
     client.call(Opcode.RELEASE, 2, bytes(fuse.FuseReleaseIn(2, 0, 2, 2)))
     assert holder(client, flock=1) is None
+    lock(client, 3, WRITE)
+    client.release(2)
+    client.open(2)
+    assert holder(client) is None, "all go with the last open"
     assert sizeof(fuse.FuseLkIn) == 48
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import stat
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 PAGE = 4096
 NAME_MAX = 255
@@ -76,34 +76,13 @@ class Entry:
         return cells_of(self.name)
 
 
-@dataclass(frozen=True)
-class Lock:
-    """A lock on bytes [start, end] of a file. kind: F_RDLCK or F_WRLCK; flock: of flock(2), not of fcntl(2)."""
-
-    owner: int
-    start: int
-    end: int
-    kind: int
-    pid: int
-    flock: bool
-
-    def overlaps(self, other: Lock) -> bool:
-        """Whether the two have a byte in common."""
-        return self.start <= other.end and other.start <= self.end
-
-    def without(self, other: Lock) -> list[Lock]:
-        """What is left of it outside of another one."""
-        before = [replace(self, end=other.start - 1)] if self.start < other.start else []
-        return before + ([replace(self, start=other.end + 1)] if other.end < self.end else [])
-
-
 @dataclass
 class Inode:
     """A file of any type. It dies when links, lookups and opens are all zero.
 
     nodeid: generation in the upper 32 bits, slot in the lower; the root is slot 1 of generation 0, hence nodeid 1.
     pages: by index, those that were written or allocated; bytes beyond `size` are always zero. size: bytes, 0 for a
-    directory. xattrs, locks: only where they are served.
+    directory. xattrs: only where they are served.
     """
 
     slot: int
@@ -120,7 +99,6 @@ class Inode:
     lookups: int = 0
     opens: int = 0
     parent: Inode | None = None
-    locks: tuple[Lock, ...] = ()
     pages: dict[int, bytes] = field(default_factory=dict)
     entries: dict[bytes, Entry] = field(default_factory=dict)
     xattrs: dict[bytes, bytes] = field(default_factory=dict)

@@ -67,7 +67,11 @@ ROWS: dict[Opcode, Row] = {
 }
 """Every row that there is; a Config says which of them are served."""
 
-LOCK_ROWS: dict[Opcode, Row] = {Opcode.FLUSH: rows_locks.flush, Opcode.RELEASE: rows_locks.release}
+LOCK_ROWS: dict[Opcode, Row] = {
+    Opcode.FLUSH: rows_locks.flush,
+    Opcode.RELEASE: rows_locks.release,
+    Opcode.RELEASEDIR: rows_locks.release,
+}
 """Rows that are others where locks are served."""
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from virtiofs_model.layouts import fuse
 from virtiofs_model.layouts.fuse_constants import InitFlag, Opcode
 from virtiofs_model.ramfs.inode import PAGE, FsError, Inode, Time
+from virtiofs_model.ramfs.locks import LockTable
 from virtiofs_model.ramfs.message import Request
 from virtiofs_model.ramfs.tree import Tree
 
@@ -77,12 +78,13 @@ class Session:
 
 
 class State:
-    """A file system and its session."""
+    """A file system, its session, and locks where they are served."""
 
     def __init__(self, tree: Tree | None = None, config: Config | None = None) -> None:
         self.tree = tree or Tree()
         self.config = config or Config()
         self.session = Session()
+        self.locks = LockTable()
 
     @property
     def minor(self) -> int | None:
@@ -97,6 +99,8 @@ class State:
         """End the session; None: and begin none."""
         self.tree.end_session()
         self.tree.journal.save(self.session)
+        self.tree.journal.save(self.locks)
+        self.locks.end_session(answer=False)
         self.session.minor = minor
 
     # ---- what a request names ----

@@ -272,13 +272,12 @@ class Tree:
         self.store.release(inode)
 
     def end_session(self) -> None:
-        """The client is gone: lookups, opens and locks end, in ascending order of slots; contents stay."""
+        """The client is gone: lookups and opens end, in ascending order of slots; contents stay."""
         for slot in sorted(self.store.inodes):
             inode = self.store.inodes[slot]
-            if inode.lookups or inode.opens or inode.removed or inode.locks:
+            if inode.lookups or inode.opens or inode.removed:
                 self.journal.save(inode)
                 inode.lookups = inode.opens = 0
-                inode.locks = ()
                 self.store.release(inode)
 
     def truncate(self, inode: Inode, size: int) -> None:
