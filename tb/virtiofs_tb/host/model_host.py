@@ -146,9 +146,7 @@ class ModelHost(HostBase):
     ) -> None:
         loop = Loop()
         log = log if log is not None else ObservationLog()
-        self.endpoint = ModelEndpoint(
-            self._from_endpoint, defect, request_queues, max_queue_size, msix_vectors, ramfs
-        )
+        self.endpoint = ModelEndpoint(self._from_endpoint, defect, request_queues, max_queue_size, msix_vectors, ramfs)
         dpu: DpuPort = ModelDpu(self.endpoint, log, loop)
         super().__init__(loop, self, log, seed, timing, dpu=dpu)
         self.engine: EnginePort = LoggedEngine(self.endpoint.engine, log, loop)
