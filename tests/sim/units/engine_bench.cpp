@@ -1,0 +1,310 @@
+// Stands where the endpoint would be around the ramfs engine: sends requests, moves data between messages and storage,
+// announces resets. Commands come one a line (see harness.hpp), numbers decimal, bytes hexadecimal:
+//
+//   request CTX LANE EPOCH WRITABLE UNREADABLE BYTES    goes into the line; UNREADABLE 1: a job gets a bus error,
+//                                                       2: after half of its bytes
+//   clock SECONDS NANOSECONDS
+//   stall REQUEST REPLY MOVER                           percent of the cycles
+//   step CYCLES                                      -> stepped
+//   run                                                 until nothing is owed
+//                                                    -> idle CYCLES
+//   reset EPOCH                                         what is under way is forgotten
+// -> ready CYCLES
+// -> reply CTX KIND LATENCY BYTES                       LATENCY: cycles from the last beat in to the last beat out
+// -> ack EPOCH CYCLES
+#include <cstring>
+#include <deque>
+#include <iostream>
+#include <map>
+#include <sstream>
+
+#include "Vengine_bench.h"
+#include "harness.hpp"
+
+namespace {
+
+constexpr uint64_t LIMIT = 400000;
+constexpr unsigned HEAD_BYTES = 1024;
+constexpr unsigned READS = 8;  // of storage at a time
+
+using Bytes = std::vector<uint8_t>;
+
+struct Request {
+    unsigned ctx, lane, epoch, writable;
+    unsigned unreadable;
+    Bytes message;
+    uint64_t sent = 0;
+};
+
+// A job, or a reply on its way to the host.
+struct Move {
+    bool job;
+    unsigned ctx, epoch, kind;
+    uint32_t offset, length, address;
+    Bytes immediate;
+    uint64_t latency;
+};
+
+class Bench : public Harness<Vengine_bench> {
+    static constexpr unsigned BEAT = sizeof(Vengine_bench::request_data);
+
+  public:
+    using Harness::Harness;
+
+    void play(std::istream& script) {
+        // Inputs start with random values too.
+        top.request_valid = top.job_ready = top.done_valid = top.reply_ready = top.control_valid = top.ack_ready = 0;
+        top.storage_valid = 0;
+        top.seconds = top.nanoseconds = 0;
+        reset();
+        step(20);
+        std::string line;
+        while (std::getline(script, line)) {
+            std::istringstream words(line);
+            std::string verb;
+            words >> verb;
+            if (verb == "request") request(words);
+            else if (verb == "clock") clock(words);
+            else if (verb == "stall") words >> request_stall_ >> reply_stall_ >> mover_stall_;
+            else if (verb == "step") {
+                uint64_t count = 0;
+                words >> count;
+                step(count);
+                std::printf("stepped\n");
+            } else if (verb == "run") run();
+            else if (verb == "reset") restart(words);
+            else error("unknown command");
+            std::fflush(stdout);
+        }
+    }
+
+  private:
+    unsigned request_stall_ = 0, reply_stall_ = 0, mover_stall_ = 0;
+    unsigned epoch_ = 0;
+    uint64_t told_ = 0;
+    std::deque<Request> line_;
+    std::map<unsigned, Request> open_;
+    std::size_t sent_ = 0;          // bytes of line_'s first
+    Bytes reply_;
+    std::deque<Move> moves_;
+    // The first of moves_.
+    uint32_t moved_ = 0;            // bytes asked of storage
+    uint32_t dropped_ = 0;          // answers that nobody waits for any more
+    std::deque<std::pair<uint32_t, uint32_t>> asked_;  // offset in the word, bytes
+    bool moving_ = false;           // an access is on offer
+    bool finish_ = false;           // a job's end is reported
+
+    void request(std::istringstream& words) {
+        Request r;
+        std::string hex;
+        words >> r.ctx >> r.lane >> r.epoch >> r.writable >> r.unreadable >> hex;
+        r.message = bytes_of(hex);
+        line_.push_back(r);
+    }
+
+    void clock(std::istringstream& words) {
+        uint64_t seconds = 0;
+        uint32_t nanoseconds = 0;
+        words >> seconds >> nanoseconds;
+        top.seconds = seconds;
+        top.nanoseconds = nanoseconds;
+    }
+
+    void restart(std::istringstream& words) {
+        words >> epoch_;
+        told_ = cycles;
+        top.control_valid = 1;
+        for (auto& word : top.control_user.m_storage) word = 0;
+        top.control_user[0] = epoch_ << 24;
+        open_.clear();
+        const bool begun = sent_ != 0 || top.request_valid;
+        while (line_.size() > (begun ? 1 : 0)) line_.pop_back();
+        moves_.clear();
+        dropped_ += asked_.size();
+        asked_.clear();
+        moved_ = 0;
+        moving_ = finish_ = false;
+        top.storage_valid = 0;
+    }
+
+    void step(uint64_t count) {
+        for (uint64_t i = 0; i < count; i++) cycle();
+    }
+
+    void run() {
+        const uint64_t begin = cycles;
+        while (!line_.empty() || !open_.empty() || top.control_valid) {
+            if (cycles - begin > LIMIT) {
+                error("the engine owes something");
+                break;
+            }
+            cycle();
+        }
+        std::printf("idle %llu\n", (unsigned long long)(cycles - begin));
+    }
+
+    void cycle() {
+        offer_request();
+        offer_move();
+        top.job_ready = !chance(mover_stall_);
+        top.reply_ready = !chance(reply_stall_);
+        top.ack_ready = !chance(reply_stall_);
+        tick([this] {
+            if (top.request_valid && top.request_ready) took_request();
+            if (top.job_valid && top.job_ready) took_job();
+            if (top.reply_valid && top.reply_ready) took_reply();
+            if (top.storage_valid && top.storage_ready) took_access();
+            if (top.storage_rvalid) took_word();
+            if (top.ack_valid && top.ack_ready) took_ack();
+            control_taken_ = top.control_valid && top.control_ready;
+            finished_ = top.done_valid;
+        });
+        if (control_taken_) top.control_valid = 0;
+        if (finished_) top.done_valid = 0;
+        if (request_taken_) top.request_valid = 0;
+        if (access_taken_) top.storage_valid = 0;
+        request_taken_ = access_taken_ = false;
+    }
+    bool control_taken_ = false, finished_ = false, request_taken_ = false, access_taken_ = false;
+
+    // ---- requests ----
+
+    void offer_request() {
+        if (top.request_valid || line_.empty() || chance(request_stall_)) return;
+        const Request& r = line_.front();
+        const std::size_t head = std::min<std::size_t>(r.message.size(), HEAD_BYTES);
+        const std::size_t left = head - sent_;
+        const std::size_t count = std::min<std::size_t>(left, BEAT);
+        std::memset(&top.request_data, 0xEE, BEAT);
+        std::memcpy(&top.request_data, r.message.data() + sent_, count);
+        top.request_bytes = count;
+        top.request_last = left <= BEAT;
+        top.request_user[0] = r.ctx | r.lane << 16 | r.epoch << 24;
+        top.request_user[1] = r.message.size();
+        top.request_user[2] = r.writable;
+        top.request_user[3] = head << 16;
+        top.request_valid = 1;
+    }
+
+    void took_request() {
+        request_taken_ = true;
+        sent_ += top.request_bytes;
+        if (!top.request_last) return;
+        Request r = line_.front();
+        line_.pop_front();
+        sent_ = 0;
+        r.sent = cycles;
+        if (r.epoch == epoch_) open_[r.ctx] = r;
+    }
+
+    // ---- jobs and replies ----
+
+    void took_job() {
+        const unsigned ctx = top.job_user[0] & 0xFF, epoch = top.job_user[0] >> 24;
+        if (epoch != epoch_) return;
+        if (!open_.count(ctx)) return error("a job of an unknown context");
+        if (top.job_user[0] >> 8 & 0xFF) return error("a job towards the host");
+        const Move move = {true, ctx, epoch, 0, top.job_user[1], top.job_user[2], top.job_user[3], {}, 0};
+        if (uint64_t(move.offset) + move.length > open_[ctx].message.size()) error("a job beyond the message");
+        moves_.push_back(move);
+    }
+
+    void took_reply() {
+        const uint8_t* data = reinterpret_cast<const uint8_t*>(&top.reply_data);
+        reply_.insert(reply_.end(), data, data + top.reply_bytes);
+        if (!top.reply_last && top.reply_bytes != BEAT) error("a beat in the middle is not full");
+        if (!top.reply_last) return;
+        const unsigned ctx = top.reply_user[0] & 0xFF, kind = top.reply_user[0] >> 8 & 0xFF;
+        const unsigned epoch = top.reply_user[0] >> 24;
+        Move move = {false, ctx, epoch, kind, 0, top.reply_user[2], top.reply_user[3], reply_, 0};
+        if (reply_.size() != top.reply_user[1]) error("the reply's immediate bytes are not as many as it says");
+        reply_.clear();
+        if (epoch != epoch_) return;
+        auto found = open_.find(ctx);
+        if (found == open_.end()) return error("a reply of an unknown context");
+        move.latency = cycles - found->second.sent;
+        if (move.immediate.size() + move.length > found->second.writable) error("a reply that does not fit");
+        if (move.length == 0 && found->second.lane == 0) return deliver(move);
+        moves_.push_back(move);
+    }
+
+    void deliver(const Move& move) {
+        std::printf("reply %u %u %llu ", move.ctx, move.kind, (unsigned long long)move.latency);
+        for (uint8_t byte : move.immediate) std::printf("%02x", byte);
+        std::printf("\n");
+        open_.erase(move.ctx);
+    }
+
+    void took_ack() {
+        std::printf("ack %u %llu\n", unsigned(top.ack_user[0] >> 24), (unsigned long long)(cycles - told_));
+    }
+
+    // ---- the data mover ----
+
+    void offer_move() {
+        if (top.storage_valid || moves_.empty() || chance(mover_stall_)) return;
+        Move& move = moves_.front();
+        const unsigned unreadable = move.job ? open_[move.ctx].unreadable : 0;
+        const uint32_t end = unreadable == 0 ? move.length : unreadable == 1 ? 0 : move.length / 2;
+        if (move.job && moved_ >= end) {
+            for (auto& word : top.done_user.m_storage) word = 0;
+            top.done_user[0] = move.ctx | (unreadable ? 1u : 0u) << 8 | move.epoch << 24;
+            top.done_valid = 1;
+            next();
+            return;
+        }
+        if (!move.job && moved_ == move.length) {
+            if (!asked_.empty()) return;
+            deliver(move);
+            next();
+            return;
+        }
+        if (asked_.size() + dropped_ >= READS) return;
+        const uint32_t address = move.address + moved_, start = address % BEAT;
+        const uint32_t count = std::min<uint32_t>(BEAT - start, move.length - moved_);
+        top.storage_valid = 1;
+        top.storage_write = move.job;
+        top.storage_addr = address - start;
+        if (move.job) {
+            const uint8_t* bytes = open_[move.ctx].message.data() + move.offset + moved_;
+            std::memset(&top.storage_wdata, 0xDD, BEAT);
+            std::memcpy(reinterpret_cast<uint8_t*>(&top.storage_wdata) + start, bytes, count);
+            top.storage_wstrb = ((uint64_t(1) << (count - 1) << 1) - 1) << start;
+        }
+        offered_ = {start, count};
+    }
+    std::pair<uint32_t, uint32_t> offered_;
+
+    void next() {
+        moves_.pop_front();
+        moved_ = 0;
+    }
+
+    void took_access() {
+        access_taken_ = true;
+        moved_ += offered_.second;
+        if (!top.storage_write) asked_.push_back(offered_);
+    }
+
+    void took_word() {
+        if (dropped_ > 0) {
+            dropped_--;
+            return;
+        }
+        if (asked_.empty()) return error("storage answers what was not asked");
+        const auto [start, count] = asked_.front();
+        asked_.pop_front();
+        const uint8_t* data = reinterpret_cast<const uint8_t*>(&top.storage_rdata) + start;
+        Bytes& bytes = moves_.front().immediate;
+        bytes.insert(bytes.end(), data, data + count);
+    }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Verilated::commandArgs(argc, argv);
+    Bench bench(std::strtoull(argv[1], nullptr, 10));
+    bench.play(std::cin);
+    return 0;
+}

@@ -1,0 +1,129 @@
+"""The ramfs engine in its harness (engine_bench.cpp), as a process that takes requests and gives replies."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from virtiofs_model.engine import ReplyKind
+
+CONTEXTS = 32
+
+
+@dataclass(frozen=True)
+class Reply:
+    """data: None where the request ended with used length 0. latency: cycles from the request's last beat."""
+
+    data: bytes | None
+    latency: int
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request: `unreadable` as the harness has it (0: all of the message can be read)."""
+
+    message: bytes
+    writable: int
+    lane: int = 2
+    unreadable: int = 0
+
+
+class EngineError(Exception):
+    """The engine broke a rule of its streams, or never answered."""
+
+
+class Engine:
+    """Requests are sent in the order in which they were given; `run` waits for all replies."""
+
+    def __init__(self, executable: Path, seed: int) -> None:
+        command = [str(executable), str(seed), f"+verilator+seed+{seed}", "+verilator+rand+reset+2"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="ascii"
+        )
+        self.epoch = 0
+        self.cycles = 0  # that `run` took, in all
+        self._free = list(range(CONTEXTS))
+        self._replies: dict[int, Reply] = {}
+        self.acknowledged: list[int] = []
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def clock(self, seconds: int, nanoseconds: int) -> None:
+        """Set the DPU's clock."""
+        self._tell(f"clock {seconds} {nanoseconds}")
+
+    def stall(self, request: int, reply: int, mover: int) -> None:
+        """Percent of the cycles in which streams and storage stand still."""
+        self._tell(f"stall {request} {reply} {mover}")
+
+    def send(self, request: Sent) -> int:
+        """Put a request into the line; returns its context. IndexError where all are taken."""
+        ctx = self._free.pop(0)
+        self._tell(
+            f"request {ctx} {request.lane} {self.epoch} {request.writable} {request.unreadable} {request.message.hex()}"
+        )
+        return ctx
+
+    def run(self) -> dict[int, Reply]:
+        """The replies by context, those of earlier steps among them. EngineError."""
+        self._tell("run")
+        self.cycles += int(self._until("idle")[0])
+        return self._take()
+
+    def step(self, cycles: int) -> dict[int, Reply]:
+        """Only some cycles, and what came until then."""
+        self._tell(f"step {cycles}")
+        self._until("stepped")
+        return self._take()
+
+    def reset(self) -> None:
+        """A device reset: nothing that is under way is answered."""
+        self.epoch = (self.epoch + 1) % 16
+        self._free = list(range(CONTEXTS))
+        self._tell(f"reset {self.epoch}")
+
+    def one(self, message: bytes, writable: int = 1 << 21, lane: int = 2, unreadable: int = 0) -> Reply:
+        """A request by itself."""
+        ctx = self.send(Sent(message, writable, lane, unreadable))
+        return self.run()[ctx]
+
+    def _take(self) -> dict[int, Reply]:
+        replies, self._replies = self._replies, {}
+        self._free += replies
+        return replies
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def _until(self, word: str) -> list[str]:
+        errors: list[str] = []
+        for line in self._lines():
+            verb, *words = line.split()
+            if verb == "error":
+                errors.append(line)
+            elif verb == "reply":
+                data = bytes.fromhex(words[3]) if len(words) > 3 else b""
+                silent = int(words[1]) != ReplyKind.REPLY
+                self._replies[int(words[0])] = Reply(None if silent else data, int(words[2]))
+            elif verb == "ack":
+                self.acknowledged.append(int(words[0]))
+            elif verb == word:
+                if errors:
+                    raise EngineError("; ".join(errors[:5]))
+                return words
+        raise EngineError(f"the simulation ended with status {self._process.wait()}")
+
+    def _lines(self) -> Iterator[str]:
+        assert self._process.stdout is not None
+        while line := self._process.stdout.readline():
+            yield line

@@ -1,0 +1,114 @@
+"""A random campaign against the ramfs engine: batches of requests from many contexts at once, express requests in
+between, stalls, resets at any moment, all of it judged by the golden file system."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+
+from tests.sim.units.engine_bench import Engine, Reply, Sent
+from tests.sim.units.engine_judge import Judge
+from tests.sim.units.engine_traffic import Traffic
+from virtiofs_model.layouts.fuse_constants import Opcode
+from virtiofs_model.ramfs import Limits, RamfsServer, Tree
+
+Seen = Counter[tuple[int, int | None]]
+"""How often an opcode ended with an errno (0: success, None: used length 0)."""
+
+
+class Campaign:
+    """inodes, pages, entries, cells: the engine's parameters. `seen` counts what happened."""
+
+    def __init__(self, engine: Engine, seed: int, limits: Limits) -> None:
+        self.engine = engine
+        self.random = random.Random(seed)
+        server = RamfsServer(Tree(limits))
+        self.judge = Judge(server)
+        self.traffic = Traffic(seed, server)
+        self.seen: Seen = Counter()
+        self.resets = 0
+
+    def run(self, batches: int) -> None:
+        """Raises Mismatch, EngineError."""
+        self._single(self.traffic.begin())
+        for _ in range(batches):
+            self.traffic.server = self.judge.states[0]
+            self._conditions()
+            if self.traffic.server.minor is None and self.random.random() < 0.7:
+                self._single(self.traffic.begin())
+            elif self.random.random() < 0.06:
+                self._cut_off()
+            else:
+                self._batch()
+
+    def _conditions(self) -> None:
+        if self.random.random() < 0.1:
+            now = self.random.getrandbits(40), self.random.getrandbits(29)
+            self.engine.clock(*now)
+            self.judge.set_time(*now)
+        if self.random.random() < 0.1:
+            self.engine.stall(*(self.random.choice([0, 0, 30, 80]) for _ in range(3)))
+
+    def _single(self, sent: Sent) -> None:
+        reply = self.engine.one(sent.message, sent.writable, sent.lane)
+        self._count(sent, reply)
+        self.judge.judge([(sent, reply)])
+
+    def _batch(self) -> None:
+        count = self.random.choice([1, 1, 2, 6])
+        self.traffic.alone = count == 1
+        main = [self.traffic.main() for _ in range(count)]
+        express = [self.traffic.express() for _ in range(self.random.choice([0, 0, 1, 2]))]
+        line = self._mixed(main, express)
+        contexts = [self.engine.send(sent) for sent in line]
+        replies = self.engine.run()
+        answered = [(sent, replies[ctx]) for sent, ctx in zip(line, contexts, strict=True)]
+        for sent, reply in answered:
+            self._count(sent, reply)
+        fast = [pair for pair in answered if any(pair[0] is sent for sent in express)]
+        self.judge.judge([pair for pair in answered if pair not in fast], fast)
+
+    def _mixed(self, main: list[Sent], express: list[Sent]) -> list[Sent]:
+        places = sorted(self.random.sample(range(len(main) + len(express)), len(express)))
+        line = list(main)
+        for place, sent in zip(places, express, strict=True):
+            line.insert(place, sent)
+        return line
+
+    def _cut_off(self) -> None:
+        self.resets += 1
+        self.traffic.careful = True
+        main = [self.traffic.main() for _ in range(self.random.randint(0, 4))]
+        self.traffic.careful = False
+        contexts = [self.engine.send(sent) for sent in main]
+        replies = self.engine.step(self.random.choice([0, 5, 50, 100, 200, 400, 1000]))
+        self.engine.reset()
+        self.engine.run()
+        self.judge.cut_off([(sent, replies.get(ctx)) for sent, ctx in zip(main, contexts, strict=True)])
+
+    def _count(self, sent: Sent, reply: Reply) -> None:
+        opcode = int.from_bytes(sent.message[4:8], "little")
+        error = None if reply.data is None else -int.from_bytes(reply.data[4:8], "little", signed=True)
+        self.seen[opcode, error] += 1
+
+
+def campaign(executable: Path, seed: int, batches: int, limits: Limits) -> Campaign:
+    """One, from the engine's reset on. Raises Mismatch, EngineError."""
+    with Engine(executable, seed) as engine:
+        done = Campaign(engine, seed, limits)
+        done.run(batches)
+    assert engine.acknowledged, "no reset was acknowledged"
+    assert len(engine.acknowledged) == done.resets
+    return done
+
+
+def message(opcode: Opcode, nodeid: int, body: bytes = b"", unique: int = 7) -> bytes:
+    """A request of user 0."""
+    header = b"".join(
+        value.to_bytes(size, "little")
+        for value, size in (
+            (40 + len(body), 4), (opcode, 4), (unique, 8), (nodeid, 8), (0, 4), (0, 4), (0, 4), (0, 4)
+        )
+    )  # fmt: skip
+    return header + body

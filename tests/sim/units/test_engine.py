@@ -1,0 +1,145 @@
+"""The ramfs engine by itself (hdl/ramfs/ramfs_engine.sv), against the golden file system, byte for byte."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import struct
+from pathlib import Path
+
+import pytest
+
+from tests.sim.units.engine_bench import Engine, Sent
+from tests.sim.units.engine_campaign import campaign, message
+from tests.sim.units.engine_judge import Judge, Mismatch
+from tests.sim.units.unit_build import build_unit
+from virtiofs_model.layouts.fuse_constants import Opcode
+from virtiofs_model.ramfs import Limits, RamfsServer, Tree
+
+SMALL = {"DATA_W": 256, "INODES": 16, "PAGES": 32, "CELLS": 40}
+EXPRESS_CYCLES = 200
+BATCHES = 250
+
+# What a campaign of these seeds has met, and every other one like it will.
+MET = {
+    Opcode.LOOKUP: (0, errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.ENAMETOOLONG, errno.EINVAL),
+    Opcode.SETATTR: (0, errno.EBADF, errno.EFBIG, errno.ESTALE),
+    Opcode.SYMLINK: (0, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG, errno.ENOSPC),
+    Opcode.UNLINK: (0, errno.EISDIR, errno.EBUSY),
+    Opcode.RMDIR: (0, errno.ENOTDIR, errno.ENOTEMPTY),
+    Opcode.RENAME2: (0, errno.EINVAL, errno.EEXIST, errno.ENOENT, errno.EISDIR, errno.ENOTDIR),
+    Opcode.LINK: (0, errno.EPERM, errno.EEXIST),
+    Opcode.CREATE: (0, errno.EISDIR, errno.EEXIST, errno.ENOSPC),
+    Opcode.TMPFILE: (0, errno.ENOSPC),
+    Opcode.READ: (0, errno.EBADF, errno.EISDIR, None),
+    Opcode.WRITE: (0, errno.EBADF, errno.EINVAL, errno.EFBIG, errno.ENOSPC, errno.EIO),
+    Opcode.READDIRPLUS: (0, errno.EBADF),
+    Opcode.FALLOCATE: (0, errno.EOPNOTSUPP, errno.EFBIG, errno.EINVAL),
+    Opcode.INTERRUPT: (errno.EAGAIN,),
+}
+
+
+def build(**parameters: int) -> Path:
+    return build_unit("engine_bench", SMALL | parameters)
+
+
+def limits(parameters: dict[str, int]) -> Limits:
+    inodes = parameters["INODES"]
+    return Limits(inodes, parameters["PAGES"], 2 * inodes, parameters["CELLS"])
+
+
+@functools.cache
+def seen() -> frozenset[tuple[int, int | None]]:
+    """What ten campaigns met; they themselves are the test that follows."""
+    met: set[tuple[int, int | None]] = set()
+    for seed in range(1, 11):
+        met |= set(campaign(build(), seed, BATCHES, limits(SMALL)).seen)
+    return frozenset(met)
+
+
+def test_random_requests_are_answered_as_the_golden_file_system_does() -> None:
+    assert seen()
+
+
+@pytest.mark.parametrize("opcode", MET)
+def test_the_campaign_meets_the_errors_that_matter(opcode: Opcode) -> None:
+    missed = [error for error in MET[opcode] if (opcode, error) not in seen()]
+    assert not missed
+
+
+@pytest.mark.parametrize(("width", "inodes"), [(128, 16), (512, 64)])
+def test_at_other_widths(width: int, inodes: int) -> None:
+    parameters = {"DATA_W": width, "INODES": inodes, "PAGES": 64, "CELLS": 4 * inodes}
+    for seed in (1, 2):
+        campaign(build(**parameters), seed, BATCHES, limits(parameters))
+
+
+def test_express_requests_wait_for_no_operation() -> None:
+    """FORGET and INTERRUPT behind the slowest operations, at any moment of them: answered within 200 cycles."""
+    parameters = {"INODES": 64, "PAGES": 512, "CELLS": 256}
+    latencies: list[int] = []
+    with Engine(build(**parameters), 1) as engine:
+        slow = _slow_requests(engine)
+        for request in slow:
+            for wait in (0, 40, 90, 150, 400, 900):
+                contexts = [engine.send(Sent(request, 1 << 21)) for _ in range(3)]
+                early = engine.step(wait)
+                express = [
+                    engine.send(Sent(message(Opcode.FORGET, 2, struct.pack("<Q", 0)), 0, lane=0)),
+                    engine.send(Sent(message(Opcode.INTERRUPT, 0, struct.pack("<Q", 7)), 16, lane=0)),
+                ]
+                replies = early | engine.run()
+                assert all(context in replies for context in contexts)
+                latencies += [replies[context].latency for context in express]
+    assert max(latencies) <= EXPRESS_CYCLES
+
+
+def _slow_requests(engine: Engine) -> list[bytes]:
+    """1 MiB written, read, allocated; a directory of many names listed; the end of a session."""
+    init = message(Opcode.INIT, 0, struct.pack("<4I48x", 7, 45, 0, 0))
+    engine.one(init)
+    engine.one(message(Opcode.CREATE, 1, struct.pack("<IIII", 2, 0o644, 0, 0) + b"file\0"))
+    for index in range(40):
+        engine.one(message(Opcode.MKNOD, 1, struct.pack("<IIII", 0, 0, 0, 0) + b"name%d\0" % index))
+    engine.one(message(Opcode.OPENDIR, 1, bytes(8)))
+    transfer = struct.pack("<QQI20x", 2, 0, 1 << 20)
+    listing = struct.pack("<QQI20x", 1, 0, 4096)
+    return [
+        message(Opcode.WRITE, 2, transfer + bytes(1 << 20)),
+        message(Opcode.READ, 2, transfer),
+        message(Opcode.FALLOCATE, 2, struct.pack("<QQQII", 2, 0, 1 << 20, 0x10, 0)),
+        message(Opcode.READDIRPLUS, 1, listing),
+        message(Opcode.FALLOCATE, 2, struct.pack("<QQQII", 2, 0, 1 << 20, 3, 0)),
+        init,
+    ]
+
+
+def test_the_judge_sees_a_wrong_byte() -> None:
+    judge = Judge(RamfsServer(Tree(limits(SMALL))))
+    init = Sent(message(Opcode.INIT, 0, struct.pack("<4I48x", 7, 45, 0, 0)), 80)
+    with Engine(build(), 1) as engine:
+        judge.judge([(init, engine.one(init.message, 80))])
+        look = Sent(message(Opcode.GETATTR, 1, bytes(16)), 120)
+        reply = engine.one(look.message, 120)
+    judge.judge([(look, reply)])
+    assert reply.data is not None
+    for at in (0, 4, 8, 16, 100):
+        wrong = bytearray(reply.data)
+        wrong[at] ^= 1
+        with pytest.raises(Mismatch, match=f"byte {at} differs"):
+            judge.judge([(look, type(reply)(bytes(wrong), reply.latency))])
+    with pytest.raises(Mismatch, match="got no reply"):
+        judge.judge([(look, type(reply)(None, reply.latency))])
+
+
+def test_the_judge_sees_another_order() -> None:
+    """Requests of the main path take effect in the order in which they came."""
+    judge = Judge(RamfsServer(Tree(limits(SMALL))))
+    init = Sent(message(Opcode.INIT, 0, struct.pack("<4I48x", 7, 45, 0, 0)), 80)
+    make = Sent(message(Opcode.MKDIR, 1, struct.pack("<II", 0, 0) + b"a\0"), 144)
+    look = Sent(message(Opcode.LOOKUP, 1, b"a\0"), 144)
+    with Engine(build(), 1) as engine:
+        answered = [(sent, engine.one(sent.message, sent.writable)) for sent in (init, make, look)]
+    with pytest.raises(Mismatch):
+        judge.judge([answered[0], answered[2], answered[1]])
+    judge.judge(answered)
