@@ -27,7 +27,7 @@ RAMFS, FIRMWARE = "ramfs", "firmware"
 ENGINES = (RAMFS, FIRMWARE)
 """Who answers FUSE: the file system in hardware, or firmware behind the endpoint."""
 
-DEFAULT_ENGINE = FIRMWARE
+DEFAULT_ENGINE = RAMFS
 
 
 @dataclass(frozen=True)

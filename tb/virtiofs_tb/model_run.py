@@ -67,7 +67,9 @@ def run_model(request: ModelRequest, entry: Entry | None = None) -> Summary:
     log = ObservationLog(directory)
     host = ModelHost(request.seed, log, defect=request.defect or None, ramfs=Limits())
     test = entry if entry is not None else catalogue.find(request.test)
-    engine = catalogue.RAMFS if of_file_system(request.defect) else request.engine or test.engine
+    # Defects of the transport show behind firmware, whose answers are known.
+    usual = catalogue.FIRMWARE if request.defect else test.engine
+    engine = catalogue.RAMFS if of_file_system(request.defect) else request.engine or usual
     test = replace(test, engine=engine)
     profile = profiles.load(request.profile)
     testbench = Testbench(host, host.engine, test, request.seed, profile, without=request.without)

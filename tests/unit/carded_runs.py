@@ -17,11 +17,12 @@ def failing_run(
     defect: str | None = None,
     seed: int = 1,
     instead: ScenarioFunction | None = None,
+    engine: str = "",
 ) -> Summary:
     """Run a scenario (or `instead`, under its name) and write log and summary.json."""
     step = catalogue.find(test).steps[0]
     entry = catalogue.Entry(test, "", (replace(step, function=instead) if instead is not None else step,))
-    summary = run_model(ModelRequest(test, seed, defect or "", directory=directory), entry)
+    summary = run_model(ModelRequest(test, seed, defect or "", directory=directory, engine=engine), entry)
     summary.dut, summary.message, summary.rerun = "", "", f"make sim TEST={test} SEED={seed}"
     summary.write(directory)
     return summary

@@ -140,7 +140,7 @@ def test_an_open_request_is_told_by_its_stage(tmp_path: Path, monkeypatch: pytes
         monkeypatch.setattr(tb.firmware, "_execute", lambda entry: None)
         await mounted.client.call(Opcode.STATFS)
 
-    summary = failing_run(tmp_path, USUAL, instead=keeps)
+    summary = failing_run(tmp_path, USUAL, instead=keeps, engine="firmware")
     text = as_text(make_card(tmp_path, summary))
     assert "STATFS on queue" in text and ": open after engine request" in text and "request to the engine" in text
 
