@@ -74,8 +74,6 @@ class CacheScoreboard(Scoreboard):
 
 
 def _message(chain: Chain) -> bytes | None:
-    """The bytes of a request; at least its head, without which it cannot take effect."""
-    store, size = chain.read_store, chain.readable
-    if size < IN_HEADER_SIZE or not store.covers(0, min(size, HEAD_BYTES_MAX)):
-        return None
-    return bytes(store.data[: size if store.covers(0, size) else HEAD_BYTES_MAX])
+    """The head of a request, in which all names and ids stand; None where it is not known, so that nothing happens."""
+    store, size = chain.read_store, min(chain.readable, HEAD_BYTES_MAX)
+    return bytes(store.data[:size]) if size >= IN_HEADER_SIZE and store.covers(0, size) else None

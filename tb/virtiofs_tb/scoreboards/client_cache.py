@@ -34,8 +34,10 @@ Attributes = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request and its reply. begin, end: positions in the run's order between which it took effect; t_ps: of its
-    end."""
+    """A request (at least its first bytes, with all names and ids) and its reply.
+
+    begin, end: positions in the run's order between which it took effect; t_ps: of its end.
+    """
 
     message: bytes
     reply: bytes
