@@ -18,7 +18,9 @@ from virtiofs_model.ramfs import Limits
 from virtiofs_tb.driver.bringup import mount
 from virtiofs_tb.host.model_host import ModelHost
 from virtiofs_tb.host.port import HostPort, Straps
+from virtiofs_tb.model_run import ModelRequest, parse_engine, run_model
 from virtiofs_tb.profile import load
+from virtiofs_tb.runner import UsageError
 from virtiofs_tb.scenario import Bench, load_scenarios
 from virtiofs_tb.scoreboards import ALL, ScoreboardSet
 from virtiofs_tb.scoreboards.reply_text import difference
@@ -126,6 +128,21 @@ def test_the_strap_decides_who_is_judged() -> None:
     host.run(main())
     assert boards.finish() == []
     assert boards.counts["file_system"] > 50
+
+
+def test_who_can_be_asked_for() -> None:
+    assert [parse_engine(text, "") for text in ("", "ramfs", "firmware")] == ["", "ramfs", "firmware"]
+    with pytest.raises(UsageError, match="--engine hardware: it is one of ramfs, firmware"):
+        parse_engine("hardware", "")
+    with pytest.raises(UsageError, match="--defect fs_link_twice is one of the endpoint's own file system"):
+        parse_engine("firmware", "fs_link_twice")
+
+
+def test_a_defect_of_the_file_system_runs_where_it_can_show() -> None:
+    summary = run_model(ModelRequest("session_browse", 1, "fs_wrong_errno"))
+    assert not summary.passed
+    assert summary.failures[0].source == "file_system"
+    assert run_model(ModelRequest("session_browse", 1, engine="ramfs")).scoreboards["file_system"]
 
 
 def header(error: int = 0, payload: bytes = b"", unique: int = 4) -> bytes:
