@@ -8,7 +8,7 @@ module ramfs_intake
     import endpoint_pkg::*, fuse_pkg::*, ramfs_message_pkg::*, ramfs_row_pkg::*;
 #(
     parameter int unsigned DATA_W = 256,
-    parameter int unsigned MESSAGES = 32,           // a power of two
+    parameter int unsigned MESSAGES = 32,           // a power of two, not below the endpoint's CONTEXTS
     localparam int unsigned WORDS = HEAD_BYTES * 8 / DATA_W,
     localparam int unsigned WORD_W = $clog2(WORDS)
 ) (
