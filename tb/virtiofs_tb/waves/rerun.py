@@ -14,7 +14,7 @@ from virtiofs_tb.analysis.export_ftr import write_ftr
 from virtiofs_tb.analysis.show import Selection
 from virtiofs_tb.analysis.source import AnalysisError, open_run, parse_time
 from virtiofs_tb.analysis.stories import tell
-from virtiofs_tb.host.log import EngineRequestChannel, Kind, LogError, Record, read_log
+from virtiofs_tb.host.log import Kind, LogError, read_log
 from virtiofs_tb.paths import ENDPOINT_FILELIST, shown
 from virtiofs_tb.report import Summary, microseconds
 from virtiofs_tb.runner import RunRequest, UsageError
@@ -78,22 +78,12 @@ def markers(directory: Path, summary: Summary) -> list[Marker]:
     found: dict[str, int] = {}
     # A run that crashed early has no log that could be read, but perhaps waves.
     with contextlib.suppress(LogError, OSError):
-        for record in read_log(directory):
-            if failure is not None and record.t_ps > failure:
-                break
-            if record.kind == Kind.RESET:
-                found["reset"] = record.t_ps
-            elif _is_init(record):
-                found["INIT"] = record.t_ps
+        records = [record for record in read_log(directory) if failure is None or record.t_ps <= failure]
+        found |= [("reset", record.t_ps) for record in records if record.kind == Kind.RESET][-1:]
+        found |= [("INIT", story.begin_ps) for story in tell(records) if story.op == Opcode.INIT.name][-1:]
     if failure is not None:
         found["failure"] = failure
     return [Marker(name, t_ps) for name, t_ps in found.items()]
-
-
-def _is_init(record: Record) -> bool:
-    if record.kind != Kind.ENGINE_REQUEST or record.channel != EngineRequestChannel.REQUEST:
-        return False
-    return int.from_bytes(record.payload[4:8], "little") == Opcode.INIT
 
 
 def write_beside(dump: Path, groups: Sequence[Group], summary: Summary, window: tuple[int, int] | None = None) -> Views:
