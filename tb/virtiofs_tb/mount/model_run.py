@@ -6,6 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
+from virtiofs_model.ramfs import Limits
 from virtiofs_tb.analysis.card import write_card
 from virtiofs_tb.host.log import ObservationLog
 from virtiofs_tb.host.model_host import ModelHost
@@ -21,7 +22,7 @@ def run(mount: MountRun, seed: int, run_dir: Path, rerun: str, defect: str | Non
     shutil.rmtree(run_dir, ignore_errors=True)
     run_dir.mkdir(parents=True)
     summary = Summary(TEST, seed, rerun=rerun, dut="golden device", profile=DEFAULT_PROFILE.name)
-    host = ModelHost(seed, ObservationLog(run_dir), defect=defect)
+    host = ModelHost(seed, ObservationLog(run_dir), defect=defect, ramfs=Limits())
     testbench = Testbench(host, host.engine, mount.entry(), seed, load(DEFAULT_PROFILE))
     started = time.monotonic()
     try:
