@@ -141,6 +141,33 @@ def test_what_began_later_explains_nothing() -> None:
     assert explainer.culprit is found
 
 
+@pytest.mark.parametrize("before", [1, 5, 11])
+@pytest.mark.parametrize("ticks", [1, 2])
+def test_a_tick_that_was_later_than_it_seems(before: int, ticks: int) -> None:
+    """Requests that began before the clock moved have the old time, which is not seen until somebody asks."""
+    golden = server(undo=False)
+    made = [mkdir(b"%d" % index, 0, 10, index) for index in range(12)]
+    answered(golden, *made)
+    happenings: list[Happening] = [*made]
+    for index in range(12):
+        if index == before:
+            golden.set_time(7, 0)
+        names = b"%d\0new%d\0" % (index, index)
+        renamed = call(Opcode.RENAME, bytes(fuse.FuseRenameIn(ROOT)) + names, 20, 1000, 200 + index)
+        answered(golden, renamed)
+        happenings.append(renamed)
+    for index, one in enumerate(made):
+        assert one.reply is not None
+        nodeid = fuse.FuseEntryOut.from_buffer_copy(one.reply, 16).nodeid
+        asked = call(Opcode.GETATTR, bytes(fuse.FuseGetattrIn()), 300, 1000, 900 + index, nodeid)
+        answered(golden, asked)
+        happenings.append(asked)
+    explainer = Explainer(server())
+    for happening in [*(ClockHappening(15, 1000, 100 + index, seconds=7) for index in range(ticks)), *happenings]:
+        explainer.add(happening)
+    assert explainer.advance() and not explainer.left
+
+
 def test_an_order_in_time_is_kept() -> None:
     """A listing that was over before the name was made must not show it, though each reply by itself is right."""
     made, found = mkdir(b"d", 50, 60, 1), call(Opcode.LOOKUP, b"d\0", 10, 20, 2)

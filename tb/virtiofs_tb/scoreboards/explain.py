@@ -11,7 +11,10 @@ from bisect import insort
 from dataclasses import dataclass, field
 
 from virtiofs_model.ramfs import RamfsServer
-from virtiofs_tb.scoreboards.happenings import ENDLESS, Happening, RequestHappening, ResetHappening
+from virtiofs_tb.scoreboards.happenings import ENDLESS, ClockHappening, Happening, RequestHappening, ResetHappening
+
+RECENT_TICKS = 3
+"""So many ticks of the clock, the last ones, may have come later than it seemed."""
 
 Choice = tuple[Happening, int]
 """A happening and the variant of it that is tried."""
@@ -152,6 +155,9 @@ class Explainer:
         if self._far > self.effort.far:
             return False
         if self._near > (self.effort.near if self._jumped is None else self.effort.again):
+            self._near = 0
+            if self._delay_clock():
+                return True
             self._jump()
         if len(self._places) == 1:
             return False
@@ -163,11 +169,32 @@ class Explainer:
         """Go back to the place before the earliest that was tried otherwise since: what was chosen wrongly long ago
         often shows late. All behind it then follows the first guess again. A reset is stayed at while it may have gone
         otherwise."""
-        self._near = 0
         beyond = self._jumped if self._jumped is not None else len(self._places)
         while len(self._places) > 2 and len(self._places) > beyond and not self._reset_on_top():
             self._take_back()
         self._jumped = len(self._places)
+
+    def _delay_clock(self) -> bool:
+        """A time that is wrong shows late, when it is looked at: let a tick of the clock that may have come later come
+        one place later, each in its turn. False: there is none.
+        """
+        ticks: list[tuple[int, int, ClockHappening]] = []
+        for at, place in enumerate(self._places[:-1]):
+            assert place.taken is not None
+            if isinstance(place.taken[0], ClockHappening):
+                ticks.append((place.taken[0].delays, -at, place.taken[0]))
+        for _, where, clock in sorted(ticks[-RECENT_TICKS:], key=lambda tick: tick[:2]):
+            behind = [place.taken[0] for place in self._places[1 - where : -1] if place.taken is not None]
+            later = [one.rank for one in [*behind, *self._left] if one.rank > clock.rank and one.begin <= clock.end]
+            if not later:
+                continue
+            while len(self._places) > 1 - where:
+                self._take_back()
+            self._left.remove(clock)
+            clock.rank, clock.delays = min(later), clock.delays + 1
+            insort(self._left, clock, key=_rank)
+            return True
+        return False
 
     def _reset_on_top(self) -> bool:
         taken = self._places[-2].taken

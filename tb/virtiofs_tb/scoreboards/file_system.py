@@ -38,7 +38,7 @@ from virtiofs_tb.scoreboards.reply_text import difference, opcode_name, subject
 from virtiofs_tb.scoreboards.ring_state import Chain
 
 CLOCK_SLACK_PS = 1_000_000
-"""The DPU's clock may move so much after its write was seen."""
+"""The DPU's clock may move so much after its write was seen. A request that was open then may have begun before."""
 
 
 class FileSystemScoreboard(Scoreboard):
@@ -55,7 +55,7 @@ class FileSystemScoreboard(Scoreboard):
         self._first_write: dict[Chain, int] = {}  # when the first byte of its reply was written
         self._clock = [0, 0, 0]
         self._dpu_seq = 0
-        self._ticking: list[ClockHappening] = []
+        self._ticking: list[tuple[ClockHappening, set[Chain]]] = []  # with the requests that were open
         self._reset_seq = 0
         self._explainer = self._fresh()
 
@@ -90,6 +90,8 @@ class FileSystemScoreboard(Scoreboard):
     def on_chain_used(self, event: ChainUsed) -> None:
         chain = event.chain
         begin, written = self._last_data.pop(chain, 0), self._first_write.pop(chain, 0)
+        for _, open_ in self._ticking:
+            open_.discard(chain)
         if not self._engaged or chain.queue.notification or chain.broken:
             return
         request = self._request(chain, begin)
@@ -133,14 +135,14 @@ class FileSystemScoreboard(Scoreboard):
         if event.address == DpuRegister.TIME_NSEC:
             low, high, nanoseconds = self._clock
             clock = ClockHappening(begin, ENDLESS, event.seq, event.t_ps, high << 32 | low, nanoseconds)
-            self._ticking.append(clock)
+            self._ticking.append((clock, set(self._last_data)))
             self._happened(clock)
 
     def on_tick(self, event: Tick) -> None:
-        for clock in self._ticking:
-            if event.t_ps > clock.t_ps + CLOCK_SLACK_PS:
+        for clock, open_ in self._ticking:
+            if event.t_ps > clock.t_ps + CLOCK_SLACK_PS and not open_:
                 clock.end = event.seq
-        self._ticking = [clock for clock in self._ticking if clock.end == ENDLESS]
+        self._ticking = [ticking for ticking in self._ticking if ticking[0].end == ENDLESS]
 
     def on_reset_begin(self, event: ResetBegin) -> None:
         self._reset_seq = event.seq
@@ -150,6 +152,8 @@ class FileSystemScoreboard(Scoreboard):
             self._cut(event)
         self._last_data.clear()
         self._first_write.clear()
+        for _, requests in self._ticking:
+            requests.clear()
 
     def _cut(self, event: ResetDone) -> None:
         """The session ends; requests that are still open may have taken effect or not."""

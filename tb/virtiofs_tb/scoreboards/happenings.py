@@ -94,10 +94,11 @@ class RequestHappening(Happening):
 
 @dataclass(eq=False)
 class ClockHappening(Happening):
-    """The DPU wrote its clock."""
+    """The DPU wrote its clock. delays: how often the search let it come later than it seemed."""
 
     seconds: int = 0
     nanoseconds: int = 0
+    delays: int = 0
 
     def happen(self, server: RamfsServer, variant: int) -> bool:
         server.set_time(self.seconds, self.nanoseconds)
