@@ -1,31 +1,39 @@
 // POSIX locks and flocks, and the requests that wait for them (docs/file-system.md, "Locks").
 //
-// One command at a time, each with one `rsp_valid` of one cycle. `cmd_ready` may then stay low for some hundred cycles,
-// while those that wait get their turn. The answers of requests that waited come by `wake`: none needs to be taken while
-// a command is under way, but no command begins while there is no room for more.
+// One command at a time, each with one `rsp_valid` of one cycle when those that wait have had their turn: after some
+// thousand cycles at most. An interrupt comes in between any two of these turns, so that it is done within 100 cycles.
+// The answers of requests that waited come by `wake`: none needs to be taken while a command is under way, but LOCKS_WAIT
+// does not begin while there is no room for more.
 module lock_table
     import ramfs_pkg::*, lock_pkg::*;
 #(
     parameter int unsigned LOCKS = 64,
     parameter int unsigned WAITS = 8
 ) (
-    input  logic       clk,
-    input  logic       rst,
-    input  logic       cmd_valid,
-    output logic       cmd_ready,
-    input  lock_cmd_t  cmd,
-    output logic       rsp_valid,
-    output lock_rsp_t  rsp,
-    output logic       wake_valid,
-    input  logic       wake_ready,
-    output lock_wake_t wake
+    input  logic        clk,
+    input  logic        rst,
+    input  logic        cmd_valid,
+    output logic        cmd_ready,
+    input  lock_cmd_t   cmd,
+    output logic        rsp_valid,
+    output lock_rsp_t   rsp,
+    input  logic        interrupt_valid,    // stays until `interrupt_done`
+    input  logic [63:0] interrupt_id,       // `unique` of the request that waits
+    output logic        interrupt_done,
+    output logic        interrupt_found,    // it waited: its wake follows
+    output logic        wake_valid,
+    input  logic        wake_ready,
+    output lock_wake_t  wake,
+    output logic        wakes_left          // not taken yet
 );
     localparam int unsigned COUNT_W = $clog2(WAITS + 1);
     localparam int unsigned WAKES = 2 ** $clog2(2 * WAITS);
 
-    // RUN: the command itself. Then, or instead, the waits are looked at from the oldest on: LOAD, LOOK, TRY.
-    typedef enum logic [2:0] {IDLE, CHECK, RUN, LOAD, LOOK, TRY} state_e;
+    // RUN: the command itself. Then, or instead, the waits are looked at from the oldest on: LOAD, LOOK, TRY. Between
+    // two of them, or while there is no command, an interrupt looks for its wait: SEEK, SEEN.
+    typedef enum logic [2:0] {IDLE, CHECK, RUN, LOAD, LOOK, TRY, SEEK, SEEN} state_e;
     state_e    state_reg;
+    state_e    back_reg;                    // goes on behind the interrupt
     lock_cmd_t cmd_reg;
     logic      invalid;
     logic      unlock;
@@ -56,13 +64,15 @@ module lock_table
     logic               remove;
     logic               forget_waits;
     logic [COUNT_W-1:0] position_reg;
+    logic [COUNT_W-1:0] seek_reg;           // the interrupt's position
+    logic [COUNT_W-1:0] position;
     logic [COUNT_W-1:0] count;
     wait_t              waiting;
 
     lock_waits #(.WAITS(WAITS)) waits (
         .clk, .rst, .forget(forget_waits), .put,
         .put_wait('{ctx: cmd_reg.ctx, request_id: cmd_reg.request_id, lock: held_of(cmd_reg.lock)}),
-        .look, .position(position_reg), .wait_found(waiting), .remove, .count
+        .look, .position, .wait_found(waiting), .remove, .count
     );
 
     logic  retry;                           // the command made room: the wait is tried
@@ -72,7 +82,6 @@ module lock_table
     always_comb begin
         case (cmd_reg.op)
             LOCKS_DROP: ends = waiting.lock.node == cmd_reg.lock.node;
-            LOCKS_INTERRUPT: ends = waiting.request_id == cmd_reg.request_id;
             LOCKS_END: ends = 1'b1;
             default: ends = 1'b0;
         endcase
@@ -92,8 +101,13 @@ module lock_table
     assign forget = state_reg == CHECK && (cmd_reg.op == LOCKS_END || cmd_reg.op == LOCKS_RESET);
     assign forget_waits = state_reg == CHECK && cmd_reg.op == LOCKS_RESET;
     assign put = state_reg == RUN && done && blocked && cmd_reg.op == LOCKS_WAIT && count != COUNT_W'(WAITS);
-    assign look = state_reg == LOAD && position_reg != count;
-    assign remove = (state_reg == LOOK && ends) || (state_reg == TRY && done && !blocked);
+    assign position = state_reg == SEEK || state_reg == SEEN ? seek_reg : position_reg;
+    assign look = (state_reg == LOAD || state_reg == SEEK) && position != count;
+    assign remove = (state_reg == LOOK && ends) || (state_reg == TRY && done && !blocked)
+        || (state_reg == SEEN && interrupt_found);
+
+    assign interrupt_found = state_reg == SEEN && waiting.request_id == interrupt_id;
+    assign interrupt_done = interrupt_found || (state_reg == SEEK && position == count);
 
     // ---- answers of waits ----
     lock_wake_t               woken;
@@ -104,7 +118,7 @@ module lock_table
     assign woken.request_id = waiting.request_id;
     always_comb begin
         if (state_reg == TRY) woken.result = full ? LOCK_FULL : LOCK_GRANTED;
-        else woken.result = cmd_reg.op == LOCKS_DROP ? LOCK_CLOSED : LOCK_INTERRUPTED;
+        else woken.result = state_reg == LOOK && cmd_reg.op == LOCKS_DROP ? LOCK_CLOSED : LOCK_INTERRUPTED;
     end
     sync_fifo #(.WIDTH($bits(lock_wake_t)), .DEPTH(WAKES)) wakes (
         .clk, .rst(rst || forget_waits),
@@ -116,16 +130,25 @@ module lock_table
         else wakes_reg <= wakes_reg + ($clog2(WAKES))'(remove) - ($clog2(WAKES))'(wake_valid && wake_ready);
     end
 
+    assign wakes_left = wakes_reg != '0;
+
     // ---- the steps ----
-    assign cmd_ready = state_reg == IDLE && wakes_reg < ($clog2(WAKES))'(WAKES / 2);
+    assign cmd_ready = state_reg == IDLE && !interrupt_valid
+        && (cmd.op != LOCKS_WAIT || wakes_reg < ($clog2(WAKES))'(WAKES / 2));
 
     always_ff @(posedge clk) begin
         rsp_valid <= 1'b0;
         case (state_reg)
-            IDLE: if (cmd_valid && cmd_ready) begin
-                cmd_reg <= cmd;
-                position_reg <= '0;
-                state_reg <= CHECK;
+            IDLE: begin
+                seek_reg <= '0;
+                back_reg <= IDLE;
+                if (interrupt_valid) begin
+                    state_reg <= SEEK;
+                end else if (cmd_valid && cmd_ready) begin
+                    cmd_reg <= cmd;
+                    position_reg <= '0;
+                    state_reg <= CHECK;
+                end
             end
             CHECK: begin
                 rsp <= '{result: LOCK_GRANTED, lock: cmd_reg.lock};
@@ -135,17 +158,10 @@ module lock_table
                     rsp_valid <= 1'b1;
                     state_reg <= IDLE;
                 end
-                if (cmd_reg.op == LOCKS_INTERRUPT) begin
-                    rsp.result <= LOCK_CONFLICT;
-                    state_reg <= LOAD;
-                end
-                if (cmd_reg.op == LOCKS_END || cmd_reg.op == LOCKS_RESET) begin
-                    rsp_valid <= 1'b1;
-                    state_reg <= LOAD;
-                end
+                if (cmd_reg.op == LOCKS_END || cmd_reg.op == LOCKS_RESET) state_reg <= LOAD;
             end
             RUN: if (done) begin
-                rsp_valid <= 1'b1;
+                rsp_valid <= !freed && cmd_reg.op != LOCKS_DROP;
                 state_reg <= freed || cmd_reg.op == LOCKS_DROP ? LOAD : IDLE;
                 if (cmd_reg.op == LOCKS_TEST) begin
                     rsp.lock <= lock_of(blocked ? blocker : held_of(cmd_reg.lock));
@@ -153,24 +169,30 @@ module lock_table
                 end else if (blocked || full) begin
                     rsp.result <= !blocked ? LOCK_FULL : put ? LOCK_PARKED : cmd_reg.op == LOCKS_WAIT ? LOCK_FULL
                         : LOCK_CONFLICT;
+                    rsp_valid <= 1'b1;
                     state_reg <= IDLE;
                 end
             end
             LOAD: begin
+                seek_reg <= '0;
+                back_reg <= LOAD;
                 state_reg <= LOOK;
-                if (position_reg == count) begin
-                    rsp_valid <= cmd_reg.op == LOCKS_INTERRUPT;
+                if (interrupt_valid) begin
+                    state_reg <= SEEK;
+                end else if (position_reg == count) begin
+                    rsp_valid <= 1'b1;
                     state_reg <= IDLE;
                 end
             end
             LOOK: begin
                 state_reg <= retry ? TRY : LOAD;
                 if (!ends && !retry) position_reg <= position_reg + COUNT_W'(1);
-                if (ends && cmd_reg.op == LOCKS_INTERRUPT) begin
-                    rsp.result <= LOCK_GRANTED;
-                    rsp_valid <= 1'b1;
-                    state_reg <= IDLE;
-                end
+            end
+            SEEK: state_reg <= interrupt_done ? back_reg : SEEN;
+            SEEN: begin
+                seek_reg <= seek_reg + COUNT_W'(1);
+                state_reg <= interrupt_done ? back_reg : SEEK;
+                if (interrupt_found && seek_reg < position_reg) position_reg <= position_reg - COUNT_W'(1);
             end
             default: if (done) begin
                 // Who is granted a weaker lock than the one that it held lets others in, older ones too.

@@ -130,7 +130,6 @@ package ramfs_pkg;
         LOCKS_SET,        // -> LOCK_GRANTED, LOCK_INVALID, LOCK_CONFLICT, LOCK_FULL. FLUSH, RELEASE: unlocks everything
         LOCKS_WAIT,       // the same, but for a conflict LOCK_PARKED: it is answered by a wake
         LOCKS_DROP,       // the inode `lock.node` is open no more
-        LOCKS_INTERRUPT,  // -> LOCK_GRANTED (a request `request_id` waited, its wake follows), else LOCK_CONFLICT
         LOCKS_END,        // the session ends
         LOCKS_RESET       // the same, and nobody is answered: waits and wakes are forgotten
     } lock_op_e;
@@ -159,7 +158,7 @@ package ramfs_pkg;
     typedef struct packed {
         lock_op_e    op;
         logic [5:0]  ctx;               // WAIT: comes back with the wake
-        logic [63:0] request_id;        // WAIT, INTERRUPT: `unique` of the request that waits
+        logic [63:0] request_id;        // WAIT: its `unique`
         lock_t       lock;
     } lock_cmd_t;
 

@@ -1,10 +1,12 @@
 // Plays a script on the lock table (see harness.hpp).
 //
 //   lock OP CTX ID NODE FLOCK OWNER START END KIND PID -> rsp RESULT START END KIND PID CYCLES
-//   settle                                             -> wakes CTX:ID:RESULT... BUSY_CYCLES
+//   interrupt ID                                       -> interrupt FOUND CYCLES
+//   later CYCLES ID                                       the same, so many cycles behind the next command's begin
+//   settle                                             -> wakes CTX:ID:RESULT... 0
 //   stall PERCENT_WAKES
 //
-// Wakes may come at any time; `settle` tells those since the last one. Its cycles: since the last answer.
+// Wakes may come at any time; `settle` tells those since the last one.
 #include <iostream>
 #include <sstream>
 
@@ -20,6 +22,8 @@ class Bench : public Harness<Vlock_bench> {
     using Harness::Harness;
 
     void play(std::istream& script) {
+        // Inputs start with random values too.
+        top.cmd_valid = top.interrupt_valid = top.wake_ready = 0;
         reset();
         std::string line;
         while (std::getline(script, line)) {
@@ -27,6 +31,11 @@ class Bench : public Harness<Vlock_bench> {
             std::string verb;
             words >> verb;
             if (verb == "lock") lock(words);
+            else if (verb == "interrupt") {
+                words >> top.interrupt_id;
+                interrupt_in_ = 0;
+                wait([&] { return interrupt_in_ < 0; });
+            } else if (verb == "later") words >> later_ >> top.interrupt_id;
             else if (verb == "settle") settle();
             else if (verb == "stall") words >> wake_stall_;
             else error("unknown command");
@@ -35,7 +44,9 @@ class Bench : public Harness<Vlock_bench> {
 
   private:
     unsigned wake_stall_ = 0;
-    uint64_t answered_ = 0;
+    int64_t later_ = -1;
+    int64_t interrupt_in_ = -1;  // cycles; below 0: none is to come
+    uint64_t interrupted_ = 0;
     std::string wakes_;
 
     template <class Until>
@@ -44,11 +55,20 @@ class Bench : public Harness<Vlock_bench> {
         bool done = false;
         while (!done) {
             top.wake_ready = !chance(wake_stall_);
+            if (interrupt_in_ > 0) interrupt_in_--;
+            else if (interrupt_in_ == 0 && !top.interrupt_valid) {
+                top.interrupt_valid = 1;
+                interrupted_ = cycles;
+            }
+            bool interrupted = false;
             tick([&] {
+                interrupted = top.interrupt_valid && top.interrupt_done;
+                if (interrupted) note_interrupt();
                 done = until();
                 if (top.rsp_valid && top.cmd_valid) error("an answer before the command was taken");
                 if (top.wake_valid && top.wake_ready) note_wake();
             });
+            if (interrupted) top.interrupt_valid = 0;
             if (cycles - begin > LIMIT) {
                 error("no answer");
                 std::exit(1);
@@ -59,6 +79,11 @@ class Bench : public Harness<Vlock_bench> {
     void note_wake() {
         wakes_ += " " + std::to_string(top.wake_ctx) + ":" + std::to_string(top.wake_request_id) + ":" +
                   std::to_string(top.wake_result);
+    }
+
+    void note_interrupt() {
+        interrupt_in_ = -1;
+        std::printf("interrupt %u %llu\n", top.interrupt_found, (unsigned long long)(cycles - interrupted_));
     }
 
     void lock(std::istringstream& words) {
@@ -72,6 +97,8 @@ class Bench : public Harness<Vlock_bench> {
         wait([&] { return top.cmd_ready; });
         top.cmd_valid = 0;
         const uint64_t begin = cycles;
+        interrupt_in_ = later_;
+        later_ = -1;
         wait([&] {
             if (!top.rsp_valid) return false;
             std::printf("rsp %u %llu %llu %u %u %llu\n", top.result, (unsigned long long)top.found_start,
@@ -79,19 +106,18 @@ class Bench : public Harness<Vlock_bench> {
                         (unsigned long long)(cycles - begin));
             return true;
         });
-        answered_ = cycles;
+        wait([&] { return interrupt_in_ < 0; });
     }
 
     // A wake comes out of its queue some cycles after it was put in.
     void settle() {
         unsigned quiet = 0;
-        uint64_t busy = 0;
         wait([&] {
-            if (!top.cmd_ready) busy = cycles - answered_;
-            quiet = top.cmd_ready && !top.wake_valid ? quiet + 1 : 0;
+            if (top.wake_valid && !top.wakes_left) error("a wake that is not counted");
+            quiet = top.cmd_ready && !top.wakes_left ? quiet + 1 : 0;
             return quiet == 4;
         });
-        std::printf("wakes%s %llu\n", wakes_.c_str(), (unsigned long long)busy);
+        std::printf("wakes%s 0\n", wakes_.c_str());
         wakes_.clear();
     }
 };

@@ -25,11 +25,16 @@ module lock_bench
     output logic [63:0]  found_finish,
     output logic [31:0]  found_kind,
     output logic [31:0]  found_pid,
+    input  logic         interrupt_valid,
+    input  logic [63:0]  interrupt_id,
+    output logic         interrupt_done,
+    output logic         interrupt_found,
     output logic         wake_valid,
     input  logic         wake_ready,
     output logic [5:0]   wake_ctx,
     output logic [63:0]  wake_request_id,
-    output lock_result_e wake_result
+    output lock_result_e wake_result,
+    output logic         wakes_left
 );
     lock_rsp_t  rsp;
     lock_wake_t wake;
@@ -48,6 +53,7 @@ module lock_bench
             op: op, ctx: ctx, request_id: request_id,
             lock: '{node: node, flock: flock, owner: owner, start: start, finish: finish, kind: kind, pid: pid}
         }),
-        .rsp_valid, .rsp, .wake_valid, .wake_ready, .wake
+        .rsp_valid, .rsp, .interrupt_valid, .interrupt_id, .interrupt_done, .interrupt_found,
+        .wake_valid, .wake_ready, .wake, .wakes_left
     );
 endmodule
