@@ -21,7 +21,14 @@ _NODE_TYPES = (stat.S_IFREG, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK, stat.S_IF
 
 def lookup(state: State, request: Request) -> bytes:
     """LOOKUP."""
-    return state.entry_out(state.tree.lookup(state.parent(request), request.names[0]))
+    directory, name = state.parent(request), request.names[0]
+    try:
+        inode = state.tree.lookup(directory, name)
+    except FsError as error:
+        if error.errno == errno.ENOENT and name not in DOTS and state.config.negative_entries:
+            return state.no_entry()
+        raise
+    return state.entry_out(inode)
 
 
 def forget(state: State, request: Request) -> None:

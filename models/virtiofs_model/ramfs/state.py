@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from virtiofs_model.layouts import fuse
-from virtiofs_model.layouts.fuse_constants import InitFlag, Opcode
+from virtiofs_model.layouts.fuse_constants import Fopen, InitFlag, Opcode
 from virtiofs_model.ramfs.inode import PAGE, FsError, Inode, Time
 from virtiofs_model.ramfs.locks import LockTable
 from virtiofs_model.ramfs.message import Request
@@ -25,6 +25,8 @@ GRANTED = (
     | InitFlag.READDIRPLUS_AUTO
     | InitFlag.PARALLEL_DIROPS
     | InitFlag.MAX_PAGES
+    | InitFlag.POSIX_LOCKS
+    | InitFlag.FLOCK_LOCKS
 )
 
 SERVED = frozenset(
@@ -34,13 +36,14 @@ SERVED = frozenset(
         Opcode.STATFS, Opcode.RELEASE, Opcode.FSYNC, Opcode.FLUSH, Opcode.INIT, Opcode.OPENDIR, Opcode.READDIR,
         Opcode.RELEASEDIR, Opcode.FSYNCDIR, Opcode.ACCESS, Opcode.CREATE, Opcode.INTERRUPT, Opcode.DESTROY,
         Opcode.NOTIFY_REPLY, Opcode.BATCH_FORGET, Opcode.FALLOCATE, Opcode.READDIRPLUS, Opcode.RENAME2, Opcode.TMPFILE,
+        Opcode.GETLK, Opcode.SETLK, Opcode.SETLKW,
     )
 )  # fmt: skip
 """The opcodes of the table in docs/file-system.md."""
 
 EXTENDED = SERVED | {
     Opcode.SETXATTR, Opcode.GETXATTR, Opcode.LISTXATTR, Opcode.REMOVEXATTR, Opcode.LSEEK, Opcode.COPY_FILE_RANGE,
-    Opcode.COPY_FILE_RANGE_64, Opcode.POLL, Opcode.GETLK, Opcode.SETLK, Opcode.SETLKW,
+    Opcode.COPY_FILE_RANGE_64, Opcode.POLL,
 }  # fmt: skip
 """What the golden file system can serve beyond that, behind firmware."""
 
@@ -49,10 +52,15 @@ class NoRoom(Exception):
     """The reply does not fit into what the client has room for: the request is not answered and has no effect."""
 
 
+class Waits(Exception):
+    """The request waits for a lock: its answer comes when the wait ends."""
+
+
 @dataclass(frozen=True)
 class Config:
     """What INIT grants and which opcodes are served. max_write: bytes of one READ or WRITE; valid_seconds: how long
-    the client may cache names and attributes; listing_bytes: of the records of one listing reply, at most."""
+    the client may cache names and attributes; listing_bytes: of the records of one listing reply, at most; keep_cache:
+    contents stay cached when a file is opened; negative_entries: that a name is missing may be cached, too."""
 
     max_write: int = 1 << 20
     max_pages: int = 256
@@ -62,12 +70,14 @@ class Config:
     minor: int = NEWEST_MINOR
     valid_seconds: int = 1
     listing_bytes: int = PAGE - 16
+    keep_cache: bool = False
+    negative_entries: bool = False
     served: frozenset[Opcode] = SERVED
 
     @staticmethod
     def extended() -> Config:
-        """Everything that there is a row for; locks are then granted too."""
-        return Config(granted=GRANTED | InitFlag.POSIX_LOCKS | InitFlag.FLOCK_LOCKS, served=EXTENDED)
+        """Everything that there is a row for."""
+        return Config(served=EXTENDED)
 
 
 @dataclass
@@ -78,7 +88,7 @@ class Session:
 
 
 class State:
-    """A file system, its session, and locks where they are served."""
+    """A file system, its session, and its locks."""
 
     def __init__(self, tree: Tree | None = None, config: Config | None = None) -> None:
         self.tree = tree or Tree()
@@ -95,12 +105,12 @@ class State:
         """Move the clock; file times come from here."""
         self.tree.set_time(Time(seconds, nanoseconds))
 
-    def begin_session(self, minor: int | None) -> None:
-        """End the session; None: and begin none."""
+    def begin_session(self, minor: int | None, *, answer: bool) -> None:
+        """End the session; None: and begin none. answer: what waits for a lock is answered."""
         self.tree.end_session()
         self.tree.journal.save(self.session)
         self.tree.journal.save(self.locks)
-        self.locks.end_session(answer=False)
+        self.locks.end_session(answer=answer)
         self.session.minor = minor
 
     # ---- what a request names ----
@@ -149,6 +159,10 @@ class State:
     def entry_out(self, inode: Inode) -> bytes:
         """fuse_entry_out; the client holds one more lookup."""
         self.tree.looked_up(inode)
+        return self.entry_bytes(inode)
+
+    def entry_bytes(self, inode: Inode) -> bytes:
+        """fuse_entry_out."""
         return bytes(
             fuse.FuseEntryOut(
                 nodeid=inode.nodeid,
@@ -159,11 +173,20 @@ class State:
             )
         )
 
+    def no_entry(self) -> bytes:
+        """fuse_entry_out of a name that is missing: nodeid 0, so the client may remember that."""
+        return bytes(fuse.FuseEntryOut(entry_valid=self.config.valid_seconds))
+
     def open_out(self, inode: Inode) -> bytes:
         """fuse_open_out; the client holds one more open."""
         self.tree.opened(inode)
-        return bytes(fuse.FuseOpenOut(fh=inode.nodeid))
+        return self.open_bytes(inode)
+
+    def open_bytes(self, inode: Inode) -> bytes:
+        """fuse_open_out."""
+        keep = self.config.keep_cache and inode.is_regular
+        return bytes(fuse.FuseOpenOut(fh=inode.nodeid, open_flags=Fopen.KEEP_CACHE if keep else 0))
 
 
 Row = Callable[[State, Request], bytes | None]
-"""Serves an opcode: the reply's payload, or None where no reply is due. Raises FsError, NoRoom."""
+"""Serves an opcode: the reply's payload, or None where no reply is due. Raises FsError, NoRoom, Waits."""

@@ -1,0 +1,117 @@
+"""The DPU as a client of the golden file system, beside the driver (docs/notifications.md, "The DPU as a client")."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass, field, replace
+
+from virtiofs_model.layouts import fuse
+from virtiofs_model.layouts.fuse_constants import Opcode
+from virtiofs_model.layouts.fuse_operations import OPERATIONS
+from virtiofs_model.ramfs import rows_directories, rows_files, rows_names, rows_session
+from virtiofs_model.ramfs.announce import Announcement, announcements, look
+from virtiofs_model.ramfs.inode import FsError, Inode
+from virtiofs_model.ramfs.message import Request
+from virtiofs_model.ramfs.server import RamfsServer, reply_bytes
+from virtiofs_model.ramfs.state import NoRoom, Row, State
+
+REQUEST_MAX = 8192
+"""Bytes of a request of the DPU, and of a reply."""
+
+ROWS: dict[Opcode, Row] = {
+    Opcode.LOOKUP: rows_names.lookup,
+    Opcode.GETATTR: rows_files.getattr_,
+    Opcode.SETATTR: rows_files.setattr_,
+    Opcode.READLINK: rows_names.readlink,
+    Opcode.SYMLINK: rows_names.symlink,
+    Opcode.MKNOD: rows_names.mknod,
+    Opcode.MKDIR: rows_names.mkdir,
+    Opcode.UNLINK: rows_names.unlink,
+    Opcode.RMDIR: rows_names.rmdir,
+    Opcode.RENAME: rows_names.rename,
+    Opcode.RENAME2: rows_names.rename,
+    Opcode.LINK: rows_names.link,
+    Opcode.OPEN: rows_files.open_,
+    Opcode.CREATE: rows_names.create,
+    Opcode.READ: rows_files.read,
+    Opcode.WRITE: rows_files.write,
+    Opcode.STATFS: rows_session.statfs,
+    Opcode.RELEASE: rows_files.sync,
+    Opcode.FLUSH: rows_files.sync,
+    Opcode.FSYNC: rows_files.sync,
+    Opcode.OPENDIR: rows_directories.opendir,
+    Opcode.READDIR: rows_directories.readdir,
+    Opcode.READDIRPLUS: rows_directories.readdir,
+    Opcode.RELEASEDIR: rows_files.sync,
+    Opcode.FSYNCDIR: rows_files.sync,
+    Opcode.ACCESS: rows_files.access,
+    Opcode.FALLOCATE: rows_files.fallocate,
+}
+"""What is served. Releasing does what syncing does: nothing."""
+
+
+class DpuView(State):
+    """The driver's file system as the DPU sees it: nothing it looks up or opens is counted, nothing must be open."""
+
+    def __init__(self, state: State) -> None:
+        vars(self).update(vars(state))  # the same tree, session and locks
+        self.config = replace(state.config, negative_entries=False)
+
+    def opened(self, request: Request, fh: int) -> Inode:
+        return self.node(request)
+
+    def entry_out(self, inode: Inode) -> bytes:
+        return self.entry_bytes(inode)
+
+    def open_out(self, inode: Inode) -> bytes:
+        return self.open_bytes(inode)
+
+
+@dataclass(frozen=True)
+class DpuReply:
+    """reply: its bytes, none where the driver would get used length 0. announced: all that the change could have made
+    stale, in order."""
+
+    reply: bytes
+    announced: list[Announcement] = field(default_factory=list)
+
+    @property
+    def messages(self) -> list[bytes]:
+        """What is sent: that which the session may have cached."""
+        return [announcement.message for announcement in self.announced if announcement.cached]
+
+
+class DpuClient:
+    """Requests of the DPU to a server. Takes no time; announces only to a session that lives."""
+
+    def __init__(self, server: RamfsServer) -> None:
+        self._server = server
+
+    def request(self, message: bytes) -> DpuReply:
+        """Serve a request of 40 to REQUEST_MAX bytes."""
+        server = self._server
+        header = fuse.FuseInHeader.from_buffer_copy(message)
+        operation = OPERATIONS.get(header.opcode)
+        row = ROWS.get(Opcode(header.opcode)) if operation is not None else None
+        journal = server.tree.journal
+        mark = journal.mark()
+        try:
+            if header.len != len(message):
+                raise FsError(errno.EINVAL)
+            if operation is None or row is None:
+                raise FsError(errno.ENOSYS)
+            request = Request(message, len(message), operation, REQUEST_MAX)
+            if not request.has_room():
+                raise NoRoom
+            before = look(server.tree, request)
+            payload = row(DpuView(server), request)
+        except FsError as error:
+            journal.rollback(mark)
+            return DpuReply(reply_bytes(-error.errno, header.unique, b""))
+        except NoRoom:
+            journal.rollback(mark)
+            return DpuReply(b"")
+        if not server.undo:
+            journal.forget()
+        announced = announcements(request, before) if server.minor is not None else []
+        return DpuReply(reply_bytes(0, header.unique, payload or b""), announced)
