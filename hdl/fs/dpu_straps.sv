@@ -54,6 +54,8 @@ module dpu_straps
             REG_NOTIFY_BUF_SIZE: value = straps_reg.notify_buf_size;
             REG_NOTIFY_POLICY: value = 32'(straps_reg.notify_policy);
             REG_ENGINE: value = 32'(straps_reg.firmware);
+            REG_VALID_SECONDS: value = straps_reg.valid_seconds;
+            REG_CACHE_OPTIONS: value = 32'(straps_reg.cache_options);
             default: begin
                 is_strap = in_tag;
                 if (in_tag) value = straps_reg.tag[32 * tag_dword +: 32];
@@ -76,6 +78,7 @@ module dpu_straps
             REG_NOTIFY_BUF_SIZE: in_range = merged >= NOTIFY_BUF_SIZE_MIN && merged <= NOTIFY_BUF_SIZE_MAX;
             REG_NOTIFY_POLICY: in_range = merged <= 32'd2;
             REG_ENGINE: in_range = merged == 32'd1 || merged == '0 && RAMFS;
+            REG_CACHE_OPTIONS: in_range = merged < 32'd1 << OPTIONS;
             default: in_range = 1'b1;
         endcase
     end
@@ -101,6 +104,8 @@ module dpu_straps
                 REG_NOTIFY_BUF_SIZE: straps_reg.notify_buf_size <= merged;
                 REG_NOTIFY_POLICY: straps_reg.notify_policy <= merged[1:0];
                 REG_ENGINE: straps_reg.firmware <= merged[0];
+                REG_VALID_SECONDS: straps_reg.valid_seconds <= merged;
+                REG_CACHE_OPTIONS: straps_reg.cache_options <= merged[OPTIONS-1:0];
                 default: straps_reg.tag[32 * tag_dword +: 32] <= merged;
             endcase
         end
@@ -121,6 +126,8 @@ module dpu_straps
             straps_reg.notify_buf_size <= NOTIFY_BUF_SIZE_DEFAULT;
             straps_reg.notify_policy <= '0;
             straps_reg.firmware <= !RAMFS;
+            straps_reg.valid_seconds <= VALID_SECONDS_DEFAULT;
+            straps_reg.cache_options <= '0;
             straps_reg.tag <= DEFAULT_TAG;
             changed <= 1'b0;
             locked_valid <= 1'b0;

@@ -64,6 +64,8 @@ package endpoint_pkg;
         logic        ring_packed;
         logic [31:0] notify_buf_size;
         logic [1:0]  notify_policy;
+        logic [31:0] valid_seconds;    // of names and attributes
+        logic [2:0]  cache_options;    // bits: dpu_pkg::OPTION_
     } device_state_t;
 
     // Reset, driven by reset_control. QUIESCE: finish the packet on rq, start none. CLEAR: forget everything.
@@ -121,6 +123,10 @@ package endpoint_pkg;
     localparam int unsigned COUNT_INTERRUPTS = 11;
     localparam int unsigned COUNT_INTERRUPTS_SUPPRESSED = 12;
     localparam int unsigned COUNT_ERRORS = 13;
+    // verilator lint_off UNUSEDPARAM
+    localparam int unsigned COUNT_NOTIFY_DROPPED = 14;    // invalidations
+    localparam int unsigned COUNT_NOTIFY_COALESCED = 15;  // invalidations that went into their inode's place
+    // verilator lint_on UNUSEDPARAM
     localparam int unsigned COUNTERS = 16;
     typedef logic [COUNTERS-1:0] count_t;
 
@@ -186,6 +192,12 @@ package endpoint_pkg;
     } segment_t;
 
     // ---- fuse_engine_if: `user` of the engine's streams ----
+
+    // A request of the DPU itself; the others have that of their queue (lane_e).
+    // verilator lint_off UNUSEDPARAM
+    localparam logic [7:0] ENGINE_LANE_DPU = 8'd3;
+    localparam logic [7:0] DPU_CONTEXT = 8'd63;    // is no context of a request in flight
+    // verilator lint_on UNUSEDPARAM
 
     typedef struct packed {
         logic [15:0] head_bytes;     // payload: that many bytes of the readable part, at most 1024

@@ -58,6 +58,8 @@ package virtio_pkg;
         logic [15:0]            max_queue_size;
         logic [31:0]            notify_buf_size;
         logic [1:0]             notify_policy;
+        logic [31:0]            valid_seconds;
+        logic [2:0]             cache_options;
         logic                   firmware;           // answers FUSE, not the file system in hardware
         logic [TAG_BYTES*8-1:0] tag;                // byte 0 lowest
     } straps_t;

@@ -86,5 +86,7 @@ module common_cfg
         device.ring_packed = negotiated[F_RING_PACKED];
         device.notify_buf_size = straps.notify_buf_size;
         device.notify_policy = straps.notify_policy;
+        device.valid_seconds = straps.valid_seconds;
+        device.cache_options = straps.cache_options;
     end
 endmodule

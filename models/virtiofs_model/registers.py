@@ -59,6 +59,8 @@ class DeviceStraps:
     max_queue_size: int = 1024
     notify_buf_size: int = NOTIFY_BUF_SIZE_DEFAULT
     notify_policy: NotifyPolicy = NotifyPolicy.HOLD
+    valid_seconds: int = 1  # of names and attributes in the client's caches
+    cache_options: int = 0  # CacheOption
     firmware: bool = True  # answers FUSE, not the file system in hardware
     tag: bytes = b"virtiofs"
 

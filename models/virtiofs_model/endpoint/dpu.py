@@ -11,6 +11,7 @@ from virtiofs_model.endpoint.core import Core
 from virtiofs_model.endpoint.notifier import Notifier
 from virtiofs_model.errors import ErrorCode, LoggedError
 from virtiofs_model.layouts.dpu import (
+    CACHE_OPTIONS,
     COUNTER_DWORDS,
     DPU_ID,
     DPU_VERSION,
@@ -25,7 +26,7 @@ from virtiofs_model.layouts.virtio import VIRTIO_FS_TAG_SIZE, Feature
 from virtiofs_model.registers import DEFAULT_FEATURES, NotifyPolicy
 
 _STRAPS = (
-    *range(DpuRegister.NUM_REQUEST_QUEUES, DpuRegister.ENGINE + 4, 4),
+    *range(DpuRegister.NUM_REQUEST_QUEUES, DpuRegister.CACHE_OPTIONS + 4, 4),
     *range(DpuRegister.TAG, DpuRegister.TAG + VIRTIO_FS_TAG_SIZE, 4),
 )
 
@@ -88,6 +89,8 @@ class DpuRegisters:
             DpuRegister.NOTIFY_BUF_SIZE: straps.notify_buf_size,
             DpuRegister.NOTIFY_POLICY: straps.notify_policy.value,
             DpuRegister.ENGINE: int(straps.firmware),
+            DpuRegister.VALID_SECONDS: straps.valid_seconds,
+            DpuRegister.CACHE_OPTIONS: straps.cache_options,
             DpuRegister.STATUS: self._core.registers.status,
             DpuRegister.ERROR_COUNT: len(errors),
             DpuRegister.ERROR_HEAD: oldest.fatal << 16 | oldest.queue << 8 | oldest.code,
@@ -144,6 +147,10 @@ class DpuRegisters:
             straps.notify_policy = NotifyPolicy(value)
         elif address == DpuRegister.ENGINE:
             straps.firmware = bool(value)
+        elif address == DpuRegister.VALID_SECONDS:
+            straps.valid_seconds = value
+        elif address == DpuRegister.CACHE_OPTIONS:
+            straps.cache_options = value
         else:
             tag = bytearray(straps.tag.ljust(VIRTIO_FS_TAG_SIZE, b"\0"))
             tag[address - DpuRegister.TAG : address - DpuRegister.TAG + 4] = value.to_bytes(4, "little")
@@ -170,4 +177,6 @@ class DpuRegisters:
             return NOTIFY_BUF_SIZE_MIN <= value <= NOTIFY_BUF_SIZE_MAX
         if address == DpuRegister.ENGINE:
             return value == 1 or (value == 0 and self._ramfs)
+        if address == DpuRegister.CACHE_OPTIONS:
+            return not value & ~int(CACHE_OPTIONS)
         return address != DpuRegister.NOTIFY_POLICY or value <= NotifyPolicy.DROP.value

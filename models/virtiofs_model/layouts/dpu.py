@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 DPU_ID = 0x4353_4656
 """Register ID: "VFSC" in little-endian order."""
@@ -20,6 +20,15 @@ NOTIFY_BUSY = 1 << 31
 """NOTIFY_STATUS: the message is under way; else the result stands in bits 1:0 (NotifyResult)."""
 
 NOTIFY_RESULT_MASK = 3
+
+REQUEST_BYTES_MIN = 40
+REQUEST_BYTES_MAX = 8192
+"""Of a request of the DPU, and of its reply."""
+
+REQUEST_BUSY = 1 << 31
+"""REQUEST_STATUS: the request is under way; else the result stands in bits 1:0 (RequestResult)."""
+
+REQUEST_RESULT_MASK = 3
 
 
 class AxiResponse(IntEnum):
@@ -39,6 +48,24 @@ class NotifyResult(IntEnum):
     REFUSED = 3  # nothing is kept
 
 
+class RequestResult(IntEnum):
+    """What became of a request of the DPU; 0 before the first one."""
+
+    ANSWERED = 1
+    REFUSED = 3
+
+
+class CacheOption(IntFlag):
+    """Bits of CACHE_OPTIONS (docs/notifications.md)."""
+
+    KEEP_CACHE = 1
+    NEGATIVE_ENTRIES = 2
+    LOCK_MESSAGES = 4
+
+
+CACHE_OPTIONS = CacheOption.KEEP_CACHE | CacheOption.NEGATIVE_ENTRIES | CacheOption.LOCK_MESSAGES
+
+
 class DpuRegister(IntEnum):
     """Straps answer a write with SLVERR while device_status is not 0, and for a value out of range."""
 
@@ -52,6 +79,8 @@ class DpuRegister(IntEnum):
     NOTIFY_BUF_SIZE = 0x024  # strap
     NOTIFY_POLICY = 0x028  # strap: 0 hold, 1 coalesce, 2 drop
     ENGINE = 0x02C  # strap: 0 the file system in hardware, 1 firmware
+    VALID_SECONDS = 0x030  # strap: valid time of names and attributes
+    CACHE_OPTIONS = 0x034  # strap: CacheOption
     TAG = 0x040  # strap: 9 dwords
     TIME_SEC_LO = 0x080
     TIME_SEC_HI = 0x084
@@ -66,6 +95,12 @@ class DpuRegister(IntEnum):
     NOTIFY_DATA = 0x300  # write: the message's next dword
     NOTIFY_LENGTH = 0x304  # write: bytes; hands the message over
     NOTIFY_STATUS = 0x308
+    NOTIFY_FLAGS = 0x30C  # bit 0: an invalidation was dropped, recovery is on
+    REQUEST_DATA = 0x310  # write: the request's next dword
+    REQUEST_LENGTH = 0x314  # write: bytes; hands the request over
+    REQUEST_STATUS = 0x318
+    REPLY_LENGTH = 0x31C
+    REPLY_DATA = 0x320  # each read gives the reply's next dword
 
 
 class DpuCounter(IntEnum):
@@ -85,3 +120,5 @@ class DpuCounter(IntEnum):
     INTERRUPTS = 11
     INTERRUPTS_SUPPRESSED = 12
     ERRORS = 13
+    NOTIFY_DROPPED = 14  # invalidations that were dropped
+    NOTIFY_COALESCED = 15  # invalidations that went into their inode's place in the table

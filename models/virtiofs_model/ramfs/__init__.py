@@ -7,6 +7,7 @@ in RTL; evidence that it is right comes from recorded kernel sessions and from r
 """
 
 from virtiofs_model.ramfs.inode import Limits as Limits
+from virtiofs_model.ramfs.server import NOT_YET as NOT_YET
 from virtiofs_model.ramfs.server import RamfsServer as RamfsServer
 from virtiofs_model.ramfs.state import Config as Config
 from virtiofs_model.ramfs.tree import Tree as Tree

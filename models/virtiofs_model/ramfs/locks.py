@@ -65,6 +65,7 @@ class Woken:
     """The end of a wait. error: a positive errno, 0 where the lock is held now."""
 
     token: Hashable
+    unique: int
     error: int
 
 
@@ -162,8 +163,8 @@ class LockTable:
                 return
 
     def _end(self, waits: tuple[Wait, ...], error: int) -> None:
-        self.woken = (*self.woken, *(Woken(wait.token, error) for wait in waits))
-        self.waits = tuple(wait for wait in self.waits if wait not in waits)
+        self.woken = (*self.woken, *(Woken(wait.token, wait.unique, error) for wait in waits))
+        self.waits = tuple(wait for wait in self.waits if not any(wait is ended for ended in waits))
 
 
 def is_valid(lock: Lock, *, test: bool = False) -> bool:

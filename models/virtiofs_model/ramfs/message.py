@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Hashable
 from ctypes import LittleEndianStructure, sizeof
 from typing import TypeVar
 
@@ -30,15 +31,19 @@ class Request:
     """A request whose structure and names are all there. Raises FsError(EINVAL, ENAMETOOLONG) where they are not.
 
     length: bytes of the message, of which only the first ones may be at hand. writable: bytes that the client has room
-    for (None: enough). names: without their NULs. data: what follows them; None where it is not at hand.
+    for (None: enough). names: without their NULs. data: what follows them; None where it is not at hand. token: whatever
+    the caller knows the request by when its answer comes later.
     """
 
-    def __init__(self, message: bytes, length: int, operation: Operation, writable: int | None) -> None:
+    def __init__(
+        self, message: bytes, length: int, operation: Operation, writable: int | None, token: Hashable = None
+    ) -> None:
         self.header = fuse.FuseInHeader.from_buffer_copy(message)
         self.message = message
         self.operation = operation
         self.opcode = operation.opcode
         self.writable = writable
+        self.token = token
         at = operation.request_size
         if length < _SIZES.get(operation.opcode, at):
             raise FsError(errno.EINVAL)

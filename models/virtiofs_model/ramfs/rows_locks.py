@@ -1,8 +1,4 @@
-"""Rows of the locks of fcntl(2) and flock(2), for firmware that serves them; the rules are those of locks.py.
-
-A FuseServer answers at once, so nothing waits here: a SETLKW that would have to gets ENOLCK, as it does where
-completions must stay in order.
-"""
+"""Rows of the opcodes that take, test and give back locks of fcntl(2) and flock(2); the table itself is locks.py."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ from virtiofs_model.ramfs import rows_files
 from virtiofs_model.ramfs.inode import FsError
 from virtiofs_model.ramfs.locks import LAST_BYTE, Lock, LockType, is_valid
 from virtiofs_model.ramfs.message import Request
-from virtiofs_model.ramfs.state import State
+from virtiofs_model.ramfs.state import State, Waits
 
 
 def _wanted(state: State, request: Request) -> Lock:
@@ -38,12 +34,24 @@ def getlk(state: State, request: Request) -> bytes:
 
 
 def setlk(state: State, request: Request) -> bytes:
-    """SETLK and SETLKW. EAGAIN, or ENOLCK where it would have to wait or no place is left."""
+    """SETLK: EAGAIN, ENOLCK."""
     lock = _wanted(state, request)
     state.tree.journal.save(state.locks)
     error = state.locks.set(lock)
     if error:
-        raise FsError(errno.ENOLCK if request.opcode is Opcode.SETLKW else error)
+        raise FsError(error)
+    return b""
+
+
+def setlkw(state: State, request: Request) -> bytes:
+    """SETLKW: ENOLCK; it may have to wait."""
+    lock = _wanted(state, request)
+    state.tree.journal.save(state.locks)
+    error = state.locks.wait(lock, request.token, request.header.unique)
+    if error is None:
+        raise Waits
+    if error:
+        raise FsError(error)
     return b""
 
 

@@ -23,7 +23,7 @@ def init(state: State, request: Request) -> bytes:
     if want.minor < OLDEST_MINOR:
         raise FsError(errno.EPROTO)
     out.minor = min(want.minor, config.minor)
-    state.begin_session(out.minor)
+    state.begin_session(out.minor, answer=True)
     offered = want.flags | (want.flags2 << 32 if want.flags & InitFlag.INIT_EXT else 0)
     granted = offered & config.granted
     out.max_readahead = want.max_readahead
@@ -39,13 +39,17 @@ def init(state: State, request: Request) -> bytes:
 
 def destroy(state: State, request: Request) -> bytes:
     """DESTROY."""
-    state.begin_session(None)
+    state.begin_session(None, answer=True)
     return b""
 
 
 def interrupt(state: State, request: Request) -> bytes:
-    """INTERRUPT: nothing waits, so its request is answered already; fs/fuse/dev.c takes EAGAIN."""
-    raise FsError(errno.EAGAIN)
+    """INTERRUPT: EAGAIN where its request does not wait, since it is answered already or soon; fs/fuse/dev.c asks again
+    then."""
+    state.tree.journal.save(state.locks)
+    if not state.locks.interrupt(request.body(fuse.FuseInterruptIn).unique):
+        raise FsError(errno.EAGAIN)
+    return b""
 
 
 def notify_reply(state: State, request: Request) -> None:

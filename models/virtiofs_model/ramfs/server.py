@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import struct
+from collections.abc import Hashable
 
 from virtiofs_model.layouts import fuse
 from virtiofs_model.layouts.fuse_constants import FUSE_INIT_BSWAP_RESERVED, Opcode
@@ -15,7 +16,7 @@ from virtiofs_model.layouts.fuse_operations import IN_HEADER_SIZE, OPERATIONS, O
 from virtiofs_model.ramfs import rows_directories, rows_extended, rows_files, rows_locks, rows_names, rows_session
 from virtiofs_model.ramfs.inode import FsError
 from virtiofs_model.ramfs.message import Request
-from virtiofs_model.ramfs.state import Config, NoRoom, Row, State
+from virtiofs_model.ramfs.state import Config, NoRoom, Row, State, Waits
 from virtiofs_model.ramfs.tree import Tree
 
 ROWS: dict[Opcode, Row] = {
@@ -38,11 +39,11 @@ ROWS: dict[Opcode, Row] = {
     Opcode.READ: rows_files.read,
     Opcode.WRITE: rows_files.write,
     Opcode.STATFS: rows_session.statfs,
-    Opcode.RELEASE: rows_files.release,
-    Opcode.RELEASEDIR: rows_files.release,
+    Opcode.RELEASE: rows_locks.release,
+    Opcode.RELEASEDIR: rows_locks.release,
     Opcode.FSYNC: rows_files.sync,
     Opcode.FSYNCDIR: rows_files.sync,
-    Opcode.FLUSH: rows_files.sync,
+    Opcode.FLUSH: rows_locks.flush,
     Opcode.INIT: rows_session.init,
     Opcode.DESTROY: rows_session.destroy,
     Opcode.READDIR: rows_directories.readdir,
@@ -63,49 +64,63 @@ ROWS: dict[Opcode, Row] = {
     Opcode.POLL: rows_extended.poll,
     Opcode.GETLK: rows_locks.getlk,
     Opcode.SETLK: rows_locks.setlk,
-    Opcode.SETLKW: rows_locks.setlk,
+    Opcode.SETLKW: rows_locks.setlkw,
 }
 """Every row that there is; a Config says which of them are served."""
 
-LOCK_ROWS: dict[Opcode, Row] = {
-    Opcode.FLUSH: rows_locks.flush,
-    Opcode.RELEASE: rows_locks.release,
-    Opcode.RELEASEDIR: rows_locks.release,
-}
-"""Rows that are others where locks are served."""
+NOT_YET = b""
+"""Stands for a reply that comes later."""
+
+LateReply = tuple[Hashable, bytes]
+"""What handle() was given to know the request by, and its reply."""
 
 
 class RamfsServer(State):
     """A FuseServer on a Tree. handle() never raises for anything a client can send.
 
+    A request that waits for a lock is answered by late_replies(), behind the handle() that ends its wait.
     undo: keep what is needed to take requests back (`tree.journal`); the caller then has to forget it in time.
     """
 
     def __init__(self, tree: Tree | None = None, config: Config | None = None, undo: bool = False) -> None:
         super().__init__(tree, config)
         self.undo = undo
-        rows = ROWS | LOCK_ROWS if Opcode.SETLK in self.config.served else ROWS
-        self.rows = {opcode: row for opcode, row in rows.items() if opcode in self.config.served}
+        self.rows = {opcode: row for opcode, row in ROWS.items() if opcode in self.config.served}
 
-    def handle(self, message: bytes, writable: int | None = None, length: int | None = None) -> bytes | None:
-        """The reply's bytes, or None where none is due.
+    def handle(
+        self, message: bytes, writable: int | None = None, length: int | None = None, token: Hashable = None
+    ) -> bytes | None:
+        """The reply's bytes, None where none is due, or NOT_YET.
 
         writable: bytes the client has room for. A reply that cannot fit is decided before anything happens: None, and
         no side effect (a real device answers with used length 0). length: of the whole message, where only its first
-        1024 bytes or more are at hand, since the others could not be read.
+        1024 bytes or more are at hand, since the others could not be read. token: what late_replies() shall call the
+        request by.
         """
-        reply = self._handle(message, len(message) if length is None else length, writable)
+        reply = self._handle(message, len(message) if length is None else length, writable, token)
         if not self.undo:
             self.tree.journal.forget()
         return reply
 
+    def late_replies(self) -> list[LateReply]:
+        """Replies to requests whose wait has ended since this was asked, in that order. They follow the reply to the
+        request that ended them, unless that was INIT or DESTROY."""
+        woken = self.locks.woken
+        if not woken:
+            return []
+        self.tree.journal.save(self.locks)
+        self.locks.woken = ()
+        if not self.undo:
+            self.tree.journal.forget()
+        return [(one.token, reply_bytes(-one.error, one.unique, b"")) for one in woken]
+
     def reset(self) -> None:
-        """Device reset: the session ends, contents stay."""
-        self.begin_session(None)
+        """Device reset: the session ends, contents stay. What waits is never answered."""
+        self.begin_session(None, answer=False)
         if not self.undo:
             self.tree.journal.forget()
 
-    def _handle(self, message: bytes, length: int, writable: int | None) -> bytes | None:
+    def _handle(self, message: bytes, length: int, writable: int | None, token: Hashable) -> bytes | None:
         if len(message) < IN_HEADER_SIZE:
             return None
         header = fuse.FuseInHeader.from_buffer_copy(message)
@@ -124,7 +139,7 @@ class RamfsServer(State):
             row = self.rows.get(Opcode(header.opcode)) if operation is not None else None
             if operation is None or row is None:
                 raise FsError(errno.ENOSYS)
-            request = Request(message, length, operation, writable)
+            request = Request(message, length, operation, writable, token)
             if not request.has_room():
                 raise NoRoom
             payload = row(self, request)
@@ -135,6 +150,8 @@ class RamfsServer(State):
         except NoRoom:
             self.tree.journal.rollback(mark)
             return None
+        except Waits:
+            return NOT_YET
         return None if payload is None else reply_bytes(0, header.unique, payload)
 
 

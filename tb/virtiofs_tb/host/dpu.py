@@ -91,6 +91,8 @@ class RegisterDpu(ABC):
             (DpuRegister.NOTIFY_BUF_SIZE, straps.notify_buf_size),
             (DpuRegister.NOTIFY_POLICY, straps.notify_policy),
             (DpuRegister.ENGINE, straps.firmware),
+            (DpuRegister.VALID_SECONDS, straps.valid_seconds),
+            (DpuRegister.CACHE_OPTIONS, straps.cache_options),
         ):
             if value is not None:
                 writes.append(Access(register, int(value), True))

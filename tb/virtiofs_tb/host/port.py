@@ -100,6 +100,8 @@ class Straps:
     notify_buf_size: int | None = None
     notify_policy: int | None = None
     tag: bytes | None = None
+    valid_seconds: int | None = None
+    cache_options: int | None = None  # bits: layouts.dpu.CacheOption
     firmware: bool | None = None  # who answers FUSE: firmware, or the file system in hardware
 
 
