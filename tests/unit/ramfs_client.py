@@ -190,4 +190,4 @@ def snapshot(server: RamfsServer) -> Any:
         names = [(entry.name, entry.slot, entry.sequence, entry.inode.nodeid) for entry in inode.in_order]
         inodes[slot] = (scalars, names, dict(inode.pages), dict(inode.xattrs))
     free = (list(store.free_slots), list(store.free_entries))
-    return inodes, free, vars(store.counters).copy(), server.minor
+    return inodes, free, vars(store.counters).copy(), server.minor, vars(server.locks).copy()

@@ -1,15 +1,14 @@
-"""Rows that only firmware serves: extended attributes, holes, copies, polling, locks (man pages of Linux)."""
+"""Rows that only firmware serves: extended attributes, holes, copies, polling (man pages of Linux)."""
 
 from __future__ import annotations
 
 import errno
-from ctypes import sizeof
 
 import pytest
 
 from tests.unit.ramfs_client import ROOT, Client, fails
 from virtiofs_model.layouts import fuse
-from virtiofs_model.layouts.fuse_constants import InitFlag, Opcode
+from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.ramfs import Config, Limits, RamfsServer, Tree
 from virtiofs_model.ramfs.inode import PAGE
 
@@ -125,88 +124,9 @@ def test_a_file_is_always_ready(client: Client) -> None:
     assert fuse.FusePollOut.from_buffer_copy(reply).revents == 0x145
 
 
-# ---- locks ----
-
-
-def lock(
-    client: Client, owner: int, kind: int, start: int = 0, end: int = LAST, flock: int = 0, wait: bool = False
-) -> None:
-    body = fuse.FuseLkIn(2, owner, fuse.FuseFileLock(start, end, kind, 100 + owner), flock)
-    client.call(Opcode.SETLKW if wait else Opcode.SETLK, 2, bytes(body))
-
-
-def holder(client: Client, kind: int = WRITE, start: int = 0, end: int = LAST, flock: int = 0) -> int | None:
-    """The pid of who is in the way of owner 9."""
-    body = fuse.FuseLkIn(2, 9, fuse.FuseFileLock(start, end, kind, 1), flock)
-    lk = fuse.FuseLkOut.from_buffer_copy(client.call(Opcode.GETLK, 2, bytes(body)) or b"").lk
-    return None if lk.type == UNLOCK else int(lk.pid)
-
-
-def test_locks_are_granted_where_they_are_served(client: Client) -> None:
-    body = bytes(fuse.FuseInitIn(7, 45, 0, 0xFFFF_FFFF))
-    out = fuse.FuseInitOut.from_buffer_copy(client.call(Opcode.INIT, 0, body) or b"")
-    assert out.flags & InitFlag.POSIX_LOCKS and out.flags & InitFlag.FLOCK_LOCKS
-    plain = Client(RamfsServer())
-    assert not plain.init().flags & (InitFlag.POSIX_LOCKS | InitFlag.FLOCK_LOCKS)
-
-
-def test_readers_share_and_writers_do_not(client: Client) -> None:
-    lock(client, 1, READ)
-    lock(client, 2, READ)
-    assert holder(client, READ) is None
-    assert holder(client, WRITE) == 101
-    with fails(errno.EAGAIN):
-        lock(client, 3, WRITE)
-    with fails(errno.ENOLCK):
-        lock(client, 3, WRITE, wait=True)
-    lock(client, 1, UNLOCK)
-    assert holder(client, WRITE) == 102
-    lock(client, 2, WRITE)
-    assert holder(client, READ) == 102
-
-
-def test_a_range_can_be_split(client: Client) -> None:
-    lock(client, 1, WRITE, 0, 99)
-    lock(client, 1, UNLOCK, 40, 59)
-    assert [holder(client, READ, at, at) for at in (39, 40, 59, 60)] == [101, None, None, 101]
-    lock(client, 1, READ, 0, 9)
-    assert holder(client, READ, 0, 9) is None
-    assert holder(client, READ, 0, 10) == 101
-    with fails(errno.EINVAL):
-        lock(client, 1, WRITE, 5, 4)
-    with fails(errno.EINVAL):
-        lock(client, 1, 3)
-    with fails(errno.EINVAL):
-        holder(client, UNLOCK)
-
-
-def test_locks_of_both_kinds_do_not_meet(client: Client) -> None:
-    lock(client, 1, WRITE)
-    lock(client, 2, WRITE, flock=1)
-    assert (holder(client), holder(client, flock=1)) == (101, 102)
-    client.call(Opcode.FLUSH, 2, bytes(fuse.FuseFlushIn(2, 0, 0, 1)))
-    assert (holder(client), holder(client, flock=1)) == (None, 102)
-    client.open(2)
-    client.call(Opcode.RELEASE, 2, bytes(fuse.FuseReleaseIn(2, 0, 2, 2)))
-    assert holder(client, flock=1) is None
-    lock(client, 3, WRITE)
-    client.release(2)
-    client.open(2)
-    assert holder(client) is None, "all go with the last open"
-    assert sizeof(fuse.FuseLkIn) == 48
-
-
-def test_locks_end_with_the_session(client: Client) -> None:
-    lock(client, 1, WRITE)
-    client.server.reset()
-    client.init()
-    client.open(2)
-    assert holder(client) is None
-
-
 def test_nothing_of_it_is_served_in_hardware() -> None:
     client = Client(RamfsServer())
     client.init()
-    for opcode in (Opcode.SETXATTR, Opcode.LSEEK, Opcode.COPY_FILE_RANGE, Opcode.POLL, Opcode.SETLK):
+    for opcode in (Opcode.SETXATTR, Opcode.LSEEK, Opcode.COPY_FILE_RANGE, Opcode.POLL):
         with fails(errno.ENOSYS):
             client.call(opcode, ROOT, bytes(100), writable=4096)
