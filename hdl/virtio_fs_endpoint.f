@@ -101,6 +101,9 @@ ramfs/ramfs_express.sv
 ramfs/ramfs_finder.sv
 ramfs/ramfs_intake.sv
 ramfs/ramfs_judge.sv
+ramfs/ramfs_lock_reply.sv
+ramfs/ramfs_locker.sv
+ramfs/ramfs_locks.sv
 ramfs/ramfs_plan.sv
 ramfs/ramfs_reaper.sv
 ramfs/ramfs_reply.sv

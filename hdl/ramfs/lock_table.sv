@@ -2,8 +2,8 @@
 //
 // One command at a time, each with one `rsp_valid` of one cycle when those that wait have had their turn: after some
 // thousand cycles at most. An interrupt comes in between any two of these turns, so that it is done within 100 cycles.
-// The answers of requests that waited come by `wake`: none needs to be taken while a command is under way, but LOCKS_WAIT
-// does not begin while there is no room for more.
+// The answers of requests that waited come by `wake`: none needs to be taken while a command is under way, but
+// LOCKS_WAIT does not begin while there is no room for more.
 module lock_table
     import ramfs_pkg::*, lock_pkg::*;
 #(

@@ -7,6 +7,7 @@ package ramfs_core_pkg;
         OK = 7'd0,
         EPERM = 7'd1,
         ENOENT = 7'd2,
+        EINTR = 7'd4,
         EIO = 7'd5,
         EBADF = 7'd9,
         EAGAIN = 7'd11,
@@ -18,6 +19,7 @@ package ramfs_core_pkg;
         EFBIG = 7'd27,
         ENOSPC = 7'd28,
         ENAMETOOLONG = 7'd36,
+        ENOLCK = 7'd37,
         ENOSYS = 7'd38,
         ENOTEMPTY = 7'd39,
         ELOOP = 7'd40,
@@ -52,6 +54,7 @@ package ramfs_core_pkg;
         node_slot_t  parent;
         logic        removed;            // no name leads to it
         logic        open;
+        logic        open_once;
     } fact_t;
 
     // What the finder found out. a: the inode of the request; b: that of its other id (RENAME's new directory, LINK's
@@ -127,11 +130,23 @@ package ramfs_core_pkg;
         fact_of.parent = node.parent;
         fact_of.removed = node.nlink == 0;
         fact_of.open = node.opens != 0;
+        fact_of.open_once = node.opens == 32'd1;
     endfunction
 
     // Nothing holds it. (The root has a name that nobody can take away.)
     function automatic logic is_free(input node_t node);
         return node.nlink == 0 && node.lookups == 0 && node.opens == 0;
+    endfunction
+
+    function automatic errno_e errno_of_lock(input lock_result_e result);
+        case (result)
+            LOCK_CONFLICT: return EAGAIN;
+            LOCK_FULL: return ENOLCK;
+            LOCK_INVALID: return EINVAL;
+            LOCK_INTERRUPTED: return EINTR;
+            LOCK_CLOSED: return EBADF;
+            default: return OK;
+        endcase
     endfunction
 
     function automatic logic [63:0] identity(input fact_t fact);

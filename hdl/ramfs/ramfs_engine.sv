@@ -1,5 +1,6 @@
 // The file system in hardware (docs/file-system.md): requests of the endpoint in, replies and mover jobs out. A request
-// goes through the phases of the sequencer; FORGET, BATCH_FORGET and INTERRUPT overtake on the express path.
+// goes through the phases of the sequencer; FORGET, BATCH_FORGET and INTERRUPT overtake on the express path. A SETLKW
+// may leave it and wait.
 //
 // Not every output is of use.
 // verilator lint_off PINCONNECTEMPTY
@@ -10,7 +11,9 @@ module ramfs_engine
     parameter int unsigned INODES = 1024,
     parameter int unsigned PAGES = 1024,
     parameter int unsigned ENTRIES = 2 * INODES,
-    parameter int unsigned CELLS = 4 * INODES
+    parameter int unsigned CELLS = 4 * INODES,
+    parameter int unsigned LOCKS = 64,
+    parameter int unsigned LOCK_WAITS = 8
 ) (
     input  logic   clk,
     input  logic   rst,
@@ -59,8 +62,11 @@ module ramfs_engine
     logic            node_done, node_buried;
     node_t           node_rsp;
 
+    logic            end_valid, end_ready, end_done, locks_quiet;
     ramfs_session #(.INODES(INODES)) ramfs_session (
-        .clk, .rst, .finish(session_finish), .done(session_done), .renew, .begin_new(session_begin), .active, .ending,
+        .clk, .rst, .finish(session_finish), .done(session_done), .pending(reset_pending), .renew,
+        .begin_new(session_begin), .active, .ending,
+        .lock_valid(end_valid), .lock_ready(end_ready), .lock_done(end_done), .lock_quiet(locks_quiet),
         .node_valid(node_valid_of[0]), .node_ready(node_ready_of[0]), .node(node_of[0]), .node_done
     );
 
@@ -79,7 +85,9 @@ module ramfs_engine
     logic             list_done, listed;
     logic [12:0]      list_bytes;
     list_cmd_t        list;
-    errno_e           find_error, act_error;
+    logic             lock, lock_done, lock_parked;
+    lock_t            lock_found;
+    errno_e           find_error, lock_error, act_error;
     found_t           found;
 
     ramfs_sequencer #(.DATA_W(DATA_W)) ramfs_sequencer (
@@ -88,6 +96,7 @@ module ramfs_engine
         .header, .body, .row, .now, .parse_valid, .parse_ready, .parsed, .parse_done, .check(check_verdict),
         .find, .find_done, .find_error, .found, .judge(judge_verdict),
         .finish(sequencer_finish), .finished(session_done), .renew, .begin_new(session_begin),
+        .lock, .lock_done, .lock_error, .lock_parked,
         .act, .act_done, .act_error, .list_valid, .list_ready, .list, .listing(listing_on), .list_done,
         .reply, .verdict, .listed, .reply_done
     );
@@ -160,6 +169,18 @@ module ramfs_engine
         .slot_give, .slot(given)
     );
 
+    // ---- locks ----
+
+    logic        interrupt_valid, interrupt_done, interrupt_found;
+    logic [63:0] interrupt_id;
+    stream_if #(.DATA_W(DATA_W)) lock_reply ();
+    ramfs_locks #(.DATA_W(DATA_W), .LOCKS(LOCKS), .LOCK_WAITS(LOCK_WAITS)) ramfs_locks (
+        .clk, .rst, .epoch, .start(lock), .done(lock_done), .error(lock_error), .parked(lock_parked),
+        .found_lock(lock_found), .over(main_take), .request, .header, .body, .row, .found,
+        .end_valid, .end_ready, .end_silent(reset_pending), .end_done, .quiet(locks_quiet),
+        .interrupt_valid, .interrupt_id, .interrupt_done, .interrupt_found, .reply(lock_reply)
+    );
+
     // ---- the express path ----
 
     logic    forget_valid, forget_ready;
@@ -168,6 +189,7 @@ module ramfs_engine
     ramfs_express #(.DATA_W(DATA_W), .INODES(INODES)) ramfs_express (
         .clk, .rst, .ready(tables_ready), .epoch, .active, .ending, .valid(express_valid), .take(express_take),
         .request(express_request), .addr(express_addr), .data(express_data), .forget_valid, .forget_ready, .forget,
+        .interrupt_valid, .interrupt_id, .interrupt_done, .interrupt_found,
         .reply(express_reply)
     );
 
@@ -221,11 +243,14 @@ module ramfs_engine
     stream_if #(.DATA_W(DATA_W)) main_reply ();
     ramfs_reply #(.DATA_W(DATA_W), .INODES(INODES), .PAGES(PAGES)) ramfs_reply (
         .clk, .rst, .start(reply), .done(reply_done), .request, .header, .init(init_in_t'(body[127:0])),
-        .format(row.reply), .verdict, .swapped, .slot(subject), .node(node_rsp), .free_slots, .free_pages,
-        .written(data_length), .stored(mapped), .stored_address(job.address), .stored_length(data_length),
+        .format(row.reply), .verdict, .swapped, .slot(subject), .node(node_rsp), .lock(lock_found),
+        .free_slots, .free_pages, .written(data_length),
+        .stored(mapped), .stored_address(job.address), .stored_length(data_length),
         .listed, .listed_bytes(list_bytes), .listing, .out(main_reply)
     );
-    ramfs_reply_join ramfs_reply_join (.clk, .rst, .main(main_reply), .express(express_reply), .out(engine_reply));
+    ramfs_reply_join ramfs_reply_join (
+        .clk, .rst, .main(main_reply), .locks(lock_reply), .express(express_reply), .out(engine_reply)
+    );
 
     assign job_end = mover_done_t'(engine_done.user);
     assign engine_done.ready = 1'b1;

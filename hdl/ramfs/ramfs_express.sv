@@ -24,6 +24,10 @@ module ramfs_express
     output logic              forget_valid,
     input  logic              forget_ready,
     output forget_t           forget,
+    output logic              interrupt_valid,
+    output logic [63:0]       interrupt_id,     // `unique` of the request that may wait
+    input  logic              interrupt_done,
+    input  logic              interrupt_found,
     stream_if.src             reply
 );
     localparam int unsigned PIECES = DATA_W / 128;          // in a word
@@ -36,7 +40,7 @@ module ramfs_express
         logic [63:0] low;
     } words_t;
 
-    typedef enum logic [2:0] { IDLE, FETCH, EXAMINE, FORGET, REPLY } state_e;
+    typedef enum logic [2:0] { IDLE, FETCH, EXAMINE, FORGET, INTERRUPT, REPLY } state_e;
     state_e       state_reg;
     piece_t       piece_reg;
     words_t       words;
@@ -71,11 +75,12 @@ module ramfs_express
         else if (start.len != request.readable) verdict.error = EINVAL;
         else if (!active) verdict.error = EIO;
         else if (request.readable < 32'(FORGET_BYTES)) verdict.error = EINVAL;
-        else verdict.error = EAGAIN;
+        else verdict.error = EAGAIN;    // unless it waits for a lock
     end
 
-    logic forgets;                      // it may have an effect
-    assign forgets = !interrupt && active && !ending && start.len == request.readable && request.readable >= 32'(FORGET_BYTES);
+    logic works;                        // it may have an effect
+    assign works = (!interrupt || verdict == '{mute: 1'b0, error: EAGAIN}) && active && !ending &&
+        start.len == request.readable && request.readable >= 32'(FORGET_BYTES);
 
     // What the message holds, and what of it came along.
     logic [31:0] held;
@@ -89,6 +94,7 @@ module ramfs_express
     assign count = words.high;
 
     assign forget_valid = state_reg == FORGET;
+    assign interrupt_valid = state_reg == INTERRUPT;
 
     out_header_t head;
     assign head.len = 32'd16;
@@ -127,24 +133,30 @@ module ramfs_express
                         opcode_reg <= start.opcode;
                         unique_reg <= words.high;
                         verdict_reg <= verdict;
-                        if (!forgets) state_reg <= REPLY;
+                        if (!works) state_reg <= REPLY;
                     end
                     PIECE_W'(1): low_reg <= words.low;
                     PIECE_W'(2): begin
                         left_reg <= held < words.high[31:0] ? held : words.high[31:0];
                         if (opcode_reg == OP_FORGET) state_reg <= FORGET;
+                        if (opcode_reg == OP_INTERRUPT) state_reg <= INTERRUPT;
                     end
                     default: state_reg <= left_reg == 0 ? REPLY : FORGET;
                 endcase
                 forget.slot <= id[11:0];
                 forget.generation <= id[63:32];
                 forget.count <= count;
+                interrupt_id <= words.high;
                 if (piece_reg >= PIECE_W'(2) && id[31:0] >= INODES) forget.count <= '0;
                 if (ended_reg) state_reg <= REPLY;
             end
             FORGET: if (forget_ready) begin
                 left_reg <= left_reg - 1'b1;
                 state_reg <= opcode_reg == OP_FORGET || left_reg == 32'd1 ? REPLY : FETCH;
+            end
+            INTERRUPT: if (interrupt_done) begin
+                if (interrupt_found) verdict_reg.error <= OK;
+                state_reg <= REPLY;
             end
             default: if (reply.ready) state_reg <= IDLE;
         endcase

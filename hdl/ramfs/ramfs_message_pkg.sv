@@ -100,6 +100,33 @@ package ramfs_message_pkg;
     localparam logic [31:0] FALLOC_PUNCH_HOLE = 32'h02;
     localparam logic [31:0] FALLOC_ZERO_RANGE = 32'h10;
 
+    // struct fuse_file_lock, in requests and in GETLK's reply.
+    typedef struct packed {
+        logic [31:0] pid;
+        logic [31:0] kind;              // type
+        logic [63:0] finish;            // end
+        logic [63:0] start;
+    } file_lock_t;
+
+    typedef struct packed {
+        logic [31:0] padding;
+        logic [31:0] lk_flags;
+        file_lock_t  lock;
+        logic [63:0] owner;
+        logic [63:0] fh;
+    } lock_in_t;
+
+    // FLUSH's structure has its lock_owner at the same place.
+    typedef struct packed {
+        logic [63:0] lock_owner;
+        logic [31:0] release_flags;
+        logic [31:0] flags;
+        logic [63:0] fh;
+    } release_in_t;
+
+    localparam int unsigned LK_FLOCK = 0;               // bits of lk_flags, of release_flags
+    localparam int unsigned RELEASE_FLOCK_UNLOCK = 1;
+
     // ---- replies ----
 
     typedef struct packed {
@@ -149,8 +176,9 @@ package ramfs_message_pkg;
     localparam logic [31:0] FUSE_MINOR = 32'd45;
     localparam logic [31:0] FUSE_MINOR_OLDEST = 32'd31;
     localparam int unsigned FLAG_MAX_PAGES = 22;
-    // ASYNC_READ, ATOMIC_O_TRUNC, BIG_WRITES, DO_READDIRPLUS, READDIRPLUS_AUTO, PARALLEL_DIROPS, MAX_PAGES
-    localparam logic [31:0] FLAGS_GRANTED = 32'h0044_6029;
+    // ASYNC_READ, ATOMIC_O_TRUNC, BIG_WRITES, DO_READDIRPLUS, READDIRPLUS_AUTO, PARALLEL_DIROPS, MAX_PAGES,
+    // POSIX_LOCKS, FLOCK_LOCKS
+    localparam logic [31:0] FLAGS_GRANTED = 32'h0044_642B;
 
     function automatic logic [31:0] swap_bytes(input logic [31:0] value);
         return {value[7:0], value[15:8], value[23:16], value[31:24]};

@@ -22,6 +22,7 @@ module ramfs_reply
     input  logic            swapped,
     input  node_slot_t      slot,
     input  node_t           node,
+    input  lock_t           lock,               // of GETLK
     input  logic [12:0]     free_slots,
     input  pages_t          free_pages,
     input  logic [31:0]     written,
@@ -42,6 +43,7 @@ module ramfs_reply
     statfs_out_t statfs_out;
     open_out_t   open_out;
     write_out_t  write_out;
+    file_lock_t  lock_out;
     logic        other_major;
     always_comb begin
         other_major = init.major != FUSE_MAJOR;
@@ -71,6 +73,7 @@ module ramfs_reply
         open_out.fh = nodeid(slot, node);
         write_out = '0;
         write_out.size = written;
+        lock_out = '{pid: lock.pid, kind: lock.kind, finish: lock.finish, start: lock.start};
     end
 
     logic [1151:0] structure;
@@ -83,6 +86,7 @@ module ramfs_reply
             REPLY_CREATE: structure = {open_out, entry_out(slot, node)};
             REPLY_STATFS: structure = 1152'(statfs_out);
             REPLY_WRITE: structure = 1152'(write_out);
+            REPLY_LOCK: structure = 1152'(lock_out);
             default: structure = '0;
         endcase
     end

@@ -25,6 +25,9 @@ package ramfs_row_pkg;
     localparam logic [31:0] OP_READDIR = 32'd28;
     localparam logic [31:0] OP_RELEASEDIR = 32'd29;
     localparam logic [31:0] OP_FSYNCDIR = 32'd30;
+    localparam logic [31:0] OP_GETLK = 32'd31;
+    localparam logic [31:0] OP_SETLK = 32'd32;
+    localparam logic [31:0] OP_SETLKW = 32'd33;
     localparam logic [31:0] OP_ACCESS = 32'd34;
     localparam logic [31:0] OP_CREATE = 32'd35;
     localparam logic [31:0] OP_INTERRUPT = 32'd36;
@@ -51,7 +54,9 @@ package ramfs_row_pkg;
         ACT_RENAME,
         ACT_LINK,
         ACT_OPEN,
-        ACT_CLOSE,
+        ACT_CLOSE,        // some locks go too
+        ACT_LOCK,
+        ACT_FLUSH,        // locks go
         ACT_READ,
         ACT_READLINK,
         ACT_WRITE,
@@ -102,6 +107,7 @@ package ramfs_row_pkg;
         REPLY_CREATE,     // entry, then open
         REPLY_STATFS,
         REPLY_WRITE,
+        REPLY_LOCK,
         REPLY_SIZED,      // up to `size` bytes, as the request says
         REPLY_TARGET
     } reply_e;
@@ -149,11 +155,13 @@ package ramfs_row_pkg;
             OP_TMPFILE: return make_row(ACT_MAKE, 16, NODE_DIRECTORY, NAMES_NONE, REPLY_CREATE);
             OP_READ: return make_row(ACT_READ, 40, NODE_FILE, NAMES_NONE, REPLY_SIZED, HANDLE_FIRST);
             OP_WRITE: return make_row(ACT_WRITE, 40, NODE_FILE, NAMES_NONE, REPLY_WRITE, HANDLE_FIRST);
-            OP_FLUSH: return make_row(ACT_NOTHING, 24, NODE_ANY, NAMES_NONE, REPLY_EMPTY, HANDLE_FIRST);
+            OP_FLUSH: return make_row(ACT_FLUSH, 24, NODE_ANY, NAMES_NONE, REPLY_EMPTY, HANDLE_FIRST);
             OP_FSYNC, OP_FSYNCDIR:
                 return make_row(ACT_NOTHING, 16, NODE_ANY, NAMES_NONE, REPLY_EMPTY, HANDLE_FIRST);
             OP_RELEASE, OP_RELEASEDIR:
                 return make_row(ACT_CLOSE, 24, NODE_ANY, NAMES_NONE, REPLY_EMPTY, HANDLE_FIRST);
+            OP_GETLK: return make_row(ACT_LOCK, 48, NODE_ANY, NAMES_NONE, REPLY_LOCK, HANDLE_FIRST);
+            OP_SETLK, OP_SETLKW: return make_row(ACT_LOCK, 48, NODE_ANY, NAMES_NONE, REPLY_EMPTY, HANDLE_FIRST);
             OP_READDIR, OP_READDIRPLUS:
                 return make_row(ACT_LIST, 40, NODE_DIRECTORY, NAMES_NONE, REPLY_SIZED, HANDLE_FIRST);
             OP_STATFS: return make_row(ACT_NOTHING, 0, NODE_ANY, NAMES_NONE, REPLY_STATFS);
@@ -164,6 +172,10 @@ package ramfs_row_pkg;
             OP_NOTIFY_REPLY: return make_row(ACT_NOTHING, 0, NODE_NONE, NAMES_NONE, REPLY_NONE);
             default: return make_row(ACT_UNKNOWN, 0, NODE_NONE, NAMES_NONE, REPLY_EMPTY);
         endcase
+    endfunction
+
+    function automatic logic asks_locks(input act_e act);
+        return act == ACT_LOCK || act == ACT_FLUSH || act == ACT_CLOSE;
     endfunction
 
     // Bytes of a reply without error, as far as the row tells.
@@ -177,6 +189,7 @@ package ramfs_row_pkg;
             REPLY_CREATE: return 8'd160;
             REPLY_STATFS: return 8'd96;
             REPLY_WRITE: return 8'd24;
+            REPLY_LOCK: return 8'd40;
             default: return 8'd16;
         endcase
     endfunction

@@ -1,5 +1,5 @@
-// Takes one request after the other through the phases: load, names of the message, check, find, judge, act, list,
-// reply. What a phase does is its unit's business; here is only the order, and what is known of the request.
+// Takes one request after the other through the phases: load, names of the message, check, find, judge, lock, act,
+// list, reply. What a phase does is its unit's business; here is only the order, and what is known of the request.
 //
 // Records are taken whole; not every field counts here.
 // verilator lint_off UNUSEDSIGNAL
@@ -42,6 +42,10 @@ module ramfs_sequencer
     input  logic              finished,
     output logic              renew,             // and another one begins
     output logic              begin_new,
+    output logic              lock,
+    input  logic              lock_done,
+    input  errno_e            lock_error,
+    input  logic              lock_parked,       // it waits: the answer is not the sequencer's business any more
     output logic              act,
     input  logic              act_done,
     input  errno_e            act_error,
@@ -57,7 +61,7 @@ module ramfs_sequencer
 );
     localparam int unsigned FRONT_WORDS = FRONT_BYTES * 8 / DATA_W;
 
-    typedef enum logic [3:0] { IDLE, LOAD, PARSE, CHECK, FIND, JUDGE, SESSION, ACT, LIST, REPLY } state_e;
+    typedef enum logic [3:0] { IDLE, LOAD, PARSE, CHECK, FIND, JUDGE, SESSION, LOCK, ACT, LIST, REPLY } state_e;
     state_e                       state_reg;
     logic [WORD_W-1:0]            word_reg;
     logic [FRONT_BYTES*8-1:0]     front_reg;
@@ -74,13 +78,14 @@ module ramfs_sequencer
     assign old = age != 0 && !age[3];
 
     assign idle = state_reg == IDLE;
-    assign take = reply_done || (idle && valid && ready && old);
+    assign take = reply_done || (idle && valid && ready && old) || (lock_done && lock_parked);
     assign loading = state_reg == LOAD || idle;
     assign load_addr = word_reg;
     // The first name begins behind the structure; there must be something.
     assign parses = row.names != NAMES_NONE && request.head_bytes > 16'(row.bytes);
     assign parse_valid = state_reg == PARSE && !wait_reg && parses;
     assign find = state_reg == FIND && !wait_reg;
+    assign lock = state_reg == LOCK && !wait_reg;
     assign act = state_reg == ACT && !wait_reg;
     assign reply = state_reg == REPLY && !wait_reg;
     assign finish = state_reg == SESSION && !wait_reg;
@@ -151,6 +156,7 @@ module ramfs_sequencer
                 verdict <= judge;
                 state_reg <= ACT;
                 if (row.act == ACT_DESTROY || new_session) state_reg <= SESSION;
+                if (asks_locks(row.act)) state_reg <= LOCK;
                 if (row.act == ACT_LIST) state_reg <= found.a.removed ? REPLY : LIST;
                 if (judge != '0) state_reg <= REPLY;
             end
@@ -159,6 +165,15 @@ module ramfs_sequencer
                 if (finished) begin
                     wait_reg <= 1'b0;
                     state_reg <= REPLY;
+                end
+            end
+            LOCK: begin
+                wait_reg <= 1'b1;
+                if (lock_done) begin
+                    wait_reg <= 1'b0;
+                    word_reg <= '0;
+                    verdict.error <= lock_error;
+                    state_reg <= lock_parked ? IDLE : lock_error != OK ? REPLY : ACT;
                 end
             end
             ACT: begin

@@ -1,5 +1,5 @@
-// The session, and its end: lookups and opens of all inodes become 0. Where another one follows, nobody sees a moment
-// without any.
+// The session, and its end: all locks go, lookups and opens of all inodes become 0, and requests that waited for a lock
+// have been answered. Where another session follows, nobody sees a moment without any.
 module ramfs_session
     import ramfs_pkg::*, ramfs_core_pkg::*;
 #(
@@ -9,20 +9,26 @@ module ramfs_session
     input  logic      rst,
     input  logic      finish,           // one cycle; the answer is `done`
     output logic      done,
+    input  logic      pending,          // a reset: no answer is waited for
     input  logic      renew,            // another session follows: `begin_new` comes with `done`
     input  logic      begin_new,        // one cycle
     output logic      active,
     output logic      ending,           // it is being ended
+    output logic      lock_valid,       // locks go, what waits ends
+    input  logic      lock_ready,
+    input  logic      lock_done,
+    input  logic      lock_quiet,       // and is answered
     output logic      node_valid,
     input  logic      node_ready,
     output node_cmd_t node,
     input  logic      node_done
 );
-    typedef enum logic [1:0] { IDLE, RELEASE, WAIT } state_e;
+    typedef enum logic [2:0] { IDLE, UNLOCK, UNLOCK_WAIT, RELEASE, WAIT, ANSWER } state_e;
     state_e     state_reg;
     node_slot_t slot_reg;
 
     assign ending = state_reg != IDLE;
+    assign lock_valid = state_reg == UNLOCK;
     assign node_valid = state_reg == RELEASE;
     always_comb begin
         node = '0;
@@ -35,16 +41,21 @@ module ramfs_session
         case (state_reg)
             IDLE: begin
                 slot_reg <= 12'(ROOT_SLOT);
-                if (finish && active) state_reg <= RELEASE;
-                done <= finish && !active;
+                // Without a session too: a reset may come while answers of the one before are under way.
+                if (finish) state_reg <= UNLOCK;
                 if (begin_new) active <= 1'b1;
             end
+            UNLOCK: if (lock_ready) state_reg <= UNLOCK_WAIT;
+            UNLOCK_WAIT: if (lock_done) state_reg <= active ? RELEASE : ANSWER;
             RELEASE: if (node_ready) state_reg <= WAIT;
-            default: if (node_done) begin
+            WAIT: if (node_done) begin
                 slot_reg <= slot_reg + 1'b1;
-                done <= slot_reg == 12'(INODES - 1);
-                state_reg <= slot_reg == 12'(INODES - 1) ? IDLE : RELEASE;
+                state_reg <= slot_reg == 12'(INODES - 1) ? ANSWER : RELEASE;
                 if (slot_reg == 12'(INODES - 1) && !renew) active <= 1'b0;
+            end
+            default: if (lock_quiet || pending) begin
+                done <= 1'b1;
+                state_reg <= IDLE;
             end
         endcase
         if (rst) begin
