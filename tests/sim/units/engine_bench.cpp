@@ -7,6 +7,7 @@
 //   stall REQUEST REPLY MOVER                           percent of the cycles
 //   step CYCLES                                      -> stepped
 //   run                                                 until nothing is owed
+//   settle CYCLES                                       until nothing has come in or out for so long: some may wait
 //                                                    -> idle CYCLES
 //   reset EPOCH                                         what is under way is forgotten
 // -> ready CYCLES
@@ -72,6 +73,11 @@ class Bench : public Harness<Vengine_bench> {
                 step(count);
                 std::printf("stepped\n");
             } else if (verb == "run") run();
+            else if (verb == "settle") {
+                uint64_t count = 0;
+                words >> count;
+                settle(count);
+            }
             else if (verb == "reset") restart(words);
             else error("unknown command");
             std::fflush(stdout);
@@ -143,7 +149,16 @@ class Bench : public Harness<Vengine_bench> {
         std::printf("idle %llu\n", (unsigned long long)(cycles - begin));
     }
 
+    void settle(uint64_t count) {
+        const uint64_t begin = cycles;
+        moved_at_ = cycles;
+        while (cycles - moved_at_ < count && cycles - begin < LIMIT) cycle();
+        std::printf("idle %llu\n", (unsigned long long)(cycles - begin));
+    }
+    uint64_t moved_at_ = 0;
+
     void cycle() {
+        if (!line_.empty() || !moves_.empty() || top.control_valid) moved_at_ = cycles;
         offer_request();
         offer_move();
         top.job_ready = !chance(mover_stall_);
@@ -200,6 +215,7 @@ class Bench : public Harness<Vengine_bench> {
     // ---- jobs and replies ----
 
     void took_job() {
+        moved_at_ = cycles;
         const unsigned ctx = top.job_user[0] & 0xFF, epoch = top.job_user[0] >> 24;
         if (epoch != epoch_) return;
         if (!open_.count(ctx)) return error("a job of an unknown context");
@@ -212,6 +228,7 @@ class Bench : public Harness<Vengine_bench> {
     void took_reply() {
         const uint8_t* data = reinterpret_cast<const uint8_t*>(&top.reply_data);
         reply_.insert(reply_.end(), data, data + top.reply_bytes);
+        moved_at_ = cycles;
         if (!top.reply_last && top.reply_bytes != BEAT) error("a beat in the middle is not full");
         if (!top.reply_last) return;
         const unsigned ctx = top.reply_user[0] & 0xFF, kind = top.reply_user[0] >> 8 & 0xFF;

@@ -11,6 +11,7 @@ from types import TracebackType
 from virtiofs_model.engine import ReplyKind
 
 CONTEXTS = 32
+QUIET_CYCLES = 3000
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,12 @@ class Engine:
         self.cycles += int(self._until("idle")[0])
         return self._take()
 
+    def settle(self) -> dict[int, Reply]:
+        """The same where requests may wait for others: until nothing comes any more."""
+        self._tell(f"settle {QUIET_CYCLES}")
+        self.cycles += int(self._until("idle")[0])
+        return self._take()
+
     def step(self, cycles: int) -> dict[int, Reply]:
         """Only some cycles, and what came until then."""
         self._tell(f"step {cycles}")
@@ -94,6 +101,11 @@ class Engine:
         """A request by itself."""
         ctx = self.send(Sent(message, writable, lane, unreadable))
         return self.run()[ctx]
+
+    def settle_one(self, message: bytes, writable: int) -> Reply:
+        """A request by itself while others wait; KeyError where it waits too."""
+        ctx = self.send(Sent(message, writable))
+        return self.settle()[ctx]
 
     def _take(self) -> dict[int, Reply]:
         replies, self._replies = self._replies, {}
