@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 
 import pytest
@@ -115,8 +115,10 @@ class LyingServer(RamfsServer):
         self.change: Callable[[bytes], bytes] = lambda reply: reply
         self.later = change
 
-    def handle(self, message: bytes, writable: int | None = None) -> bytes | None:
-        reply = super().handle(message, writable)
+    def handle(
+        self, message: bytes, writable: int | None = None, length: int | None = None, token: Hashable = None
+    ) -> bytes | None:
+        reply = super().handle(message, writable, length, token)
         return None if reply is None else self.change(reply)
 
 

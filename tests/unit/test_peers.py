@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import Hashable
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,10 @@ class Altered(RamfsServer):
         self._opcode = opcode
         self._alter = alter
 
-    def handle(self, message: bytes, writable: int | None = None) -> bytes | None:
-        reply = super().handle(message, writable)
+    def handle(
+        self, message: bytes, writable: int | None = None, length: int | None = None, token: Hashable = None
+    ) -> bytes | None:
+        reply = super().handle(message, writable, length, token)
         if reply is None or int.from_bytes(message[4:8], "little") != self._opcode or len(reply) < 40:
             return reply
         if self._alter == "errno":
@@ -83,8 +86,10 @@ def test_what_is_altered_is_found(opcode: Opcode, alter: str, step: str, what: s
 
 def test_an_id_that_leads_elsewhere_is_found() -> None:
     class Elsewhere(RamfsServer):
-        def handle(self, message: bytes, writable: int | None = None) -> bytes | None:
-            reply = super().handle(message, writable)
+        def handle(
+            self, message: bytes, writable: int | None = None, length: int | None = None, token: Hashable = None
+        ) -> bytes | None:
+            reply = super().handle(message, writable, length, token)
             lookup = int.from_bytes(message[4:8], "little") == Opcode.LOOKUP and message[40:] == b"file\0"
             return (
                 reply[:16] + (1).to_bytes(8, "little") + reply[24:] if reply and lookup and len(reply) > 40 else reply

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 
 import pytest
@@ -65,8 +66,10 @@ def test_the_driver_holds_what_the_firmware_answered() -> None:
     answered: list[bytes | None] = []
 
     class Recording(RamfsServer):
-        def handle(self, message: bytes, writable: int | None = None) -> bytes | None:
-            answered.append(super().handle(message, writable))
+        def handle(
+            self, message: bytes, writable: int | None = None, length: int | None = None, token: Hashable = None
+        ) -> bytes | None:
+            answered.append(super().handle(message, writable, length, token))
             return answered[-1]
 
     tb = bench(host, SEED, Recording())

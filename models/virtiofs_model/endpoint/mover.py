@@ -41,7 +41,7 @@ OVERTAKEN_STEPS = 60
 """How long a reply lingers so that a message can overtake it (a defect)."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Context:
     """A chain in flight. with_engine: the engine owes a reply. on_used: called when its used index has left."""
 

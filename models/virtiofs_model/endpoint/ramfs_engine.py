@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from dataclasses import replace
+
+from virtiofs_model.endpoint.announcer import Announcer
 from virtiofs_model.endpoint.core import SERVICE, Core
 from virtiofs_model.endpoint.dma import Dma, ReadError
 from virtiofs_model.endpoint.mover import JOB_BLOCK, Context, Mover
 from virtiofs_model.endpoint.tasks import Steps
 from virtiofs_model.engine import EngineReply, ReplyKind
 from virtiofs_model.errors import ErrorCode
-from virtiofs_model.ramfs import RamfsServer
+from virtiofs_model.layouts.dpu import CacheOption
+from virtiofs_model.layouts.fuse_constants import Opcode
+from virtiofs_model.ramfs import NOT_YET, RamfsServer
 from virtiofs_model.virtqueue import slices
 
 LONGEST = (1 << 20) + 4096
 """Bytes of a message that are fetched at most: no request that is served has more."""
+
+_ENDS_SESSION = tuple(opcode.to_bytes(4, "little") for opcode in (Opcode.INIT, Opcode.DESTROY))
 
 
 class RamfsEngine:
@@ -21,11 +29,22 @@ class RamfsEngine:
     Requests are fetched side by side; they take effect in the order in which their last byte came, more or less.
     """
 
-    def __init__(self, core: Core, dma: Dma, mover: Mover, server: RamfsServer) -> None:
+    def __init__(self, core: Core, dma: Dma, mover: Mover, server: RamfsServer, announcer: Announcer) -> None:
         self._core = core
         self._dma = dma
         self._mover = mover
+        self._announcer = announcer
         self.server = server
+
+    def configure(self) -> None:
+        """Straps say what a client may cache."""
+        straps = self._core.registers.straps
+        self.server.config = replace(
+            self.server.config,
+            valid_seconds=straps.valid_seconds,
+            keep_cache=bool(straps.cache_options & CacheOption.KEEP_CACHE),
+            negative_entries=bool(straps.cache_options & CacheOption.NEGATIVE_ENTRIES),
+        )
 
     def request(self, context: Context, head: bytes) -> None:
         """A request whose head was gathered."""
@@ -44,8 +63,24 @@ class RamfsEngine:
         except ReadError as error:
             self._core.log(ErrorCode.PAYLOAD_READ, context.queue, error.address)
             del message[len(head) :]
-        reply = self.server.handle(bytes(message), chain.writable_bytes, length)
+        self._act(context, bytes(message), length)
+
+    def _act(self, context: Context, message: bytes, length: int) -> None:
+        """The request takes effect; it, and those whose wait for a lock it ends, are answered in the page's order."""
+        session = self.server.session.number
+        reply = self.server.handle(message, context.chain.writable_bytes, length, context)
+        if self.server.session.number != session:
+            self._announcer.end_session()
+        answers: list[tuple[Hashable, bytes | None]] = [*self.server.late_replies()]
+        if reply != NOT_YET:
+            ends_session = message[4:8] in _ENDS_SESSION
+            answers.insert(len(answers) if ends_session else 0, (context, reply))
+        for token, answer in answers:
+            assert isinstance(token, Context)
+            self._reply(token, answer)
+
+    def _reply(self, context: Context, reply: bytes | None) -> None:
         kind = ReplyKind.REPLY
         if reply is None:
-            kind, reply = (ReplyKind.CANNOT_REPLY if chain.writable_bytes else ReplyKind.NONE), b""
+            kind, reply = (ReplyKind.CANNOT_REPLY if context.chain.writable_bytes else ReplyKind.NONE), b""
         self._mover.reply(EngineReply(context.number, kind, self._mover.epoch, len(reply)), reply)

@@ -31,8 +31,8 @@ class Request:
     """A request whose structure and names are all there. Raises FsError(EINVAL, ENAMETOOLONG) where they are not.
 
     length: bytes of the message, of which only the first ones may be at hand. writable: bytes that the client has room
-    for (None: enough). names: without their NULs. data: what follows them; None where it is not at hand. token: what the
-    caller knows the request by when its answer comes later.
+    for (None: enough). names: without their NULs. data: what follows them; None where it is not at hand. token: what
+    the caller knows the request by when its answer comes later.
     """
 
     def __init__(

@@ -10,9 +10,10 @@ from __future__ import annotations
 import errno
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from ctypes import sizeof
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from virtiofs_model.engine import (
@@ -29,6 +30,8 @@ from virtiofs_model.engine import (
     is_older,
 )
 from virtiofs_model.layouts.fuse import FuseInHeader, FuseOutHeader
+from virtiofs_model.ramfs import NOT_YET
+from virtiofs_model.ramfs.server import LateReply
 from virtiofs_tb.host.loop import Loop, Timer
 from virtiofs_tb.seeds import log_uniform
 
@@ -43,8 +46,17 @@ UNALIGNED = 64  # replies start anywhere in the first bytes of their slot
 class FuseServer(Protocol):
     """Answers FUSE requests; never raises for anything a client can send."""
 
-    def handle(self, message: bytes, writable: int | None = None) -> bytes | None:
-        """The reply, or None where none is due or it would not fit into `writable` bytes."""
+    def handle(
+        self, message: bytes, writable: int | None = None, length: int | None = None, token: Hashable = None
+    ) -> bytes | None:
+        """The reply, None where none is due or it would not fit into `writable` bytes, or NOT_YET (ramfs/server.py).
+
+        length: of the whole message, where not all is at hand; token: what late_replies() calls the request by.
+        """
+        ...
+
+    def late_replies(self) -> list[LateReply]:
+        """Replies to requests that had none yet, since this was asked."""
         ...
 
     def reset(self) -> None:
@@ -63,15 +75,16 @@ class FirmwareTiming:
     ahead_percent: int = 10
 
 
-@dataclass
+@dataclass(eq=False)
 class _Open:
     """A request that is with the firmware. error: the errno that its payload's loss asks for; answer: the reply and
-    its immediate bytes, which wait for a job to end."""
+    its immediate bytes, which wait for a job to end; waits: it is answered when another request lets it go on."""
 
     request: EngineRequest
     head: bytes
     error: int = 0
     answer: tuple[EngineReply, bytes] | None = None
+    waits: bool = False
 
 
 class FirmwareAgent:
@@ -100,8 +113,13 @@ class FirmwareAgent:
 
     @property
     def open_requests(self) -> int:
-        """Requests that have come and are not yet answered."""
-        return len(self._open)
+        """Requests that have come and are not yet answered, but for those that wait for another request."""
+        return len(self._open) - self.waiting_requests
+
+    @property
+    def waiting_requests(self) -> int:
+        """Requests that wait for another one: a SETLKW whose lock is held by somebody else."""
+        return sum(entry.waits for entry in self._open.values())
 
     # ---- messages of the endpoint ----
 
@@ -171,8 +189,15 @@ class FirmwareAgent:
             if request.readable > len(message):
                 rest = request.readable - len(message)
                 message += self.port.storage_read(request.ctx * SLOT_BYTES, rest)
-            reply = self.server.handle(message, request.writable)
-        self._later(request.ctx, lambda entry: self._reply(entry, reply))
+            reply = self.server.handle(message, request.writable, token=entry)
+        if reply == NOT_YET:
+            entry.waits = True
+        else:
+            self._later(request.ctx, lambda entry: self._reply(entry, reply))
+        for token, late in self.server.late_replies():
+            if isinstance(token, _Open) and self._open.get(token.request.ctx) is token:
+                token.waits = False
+                self._later(token.request.ctx, partial(self._reply, reply=late))
 
     def _reply(self, entry: _Open, reply: bytes | None) -> None:
         request = entry.request

@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from ctypes import LittleEndianStructure, sizeof
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import TypeVar
 from virtiofs_model.layouts import fuse
 from virtiofs_model.layouts.fuse_constants import FUSE_ROOT_ID, Fattr, InitFlag, Opcode
 from virtiofs_model.layouts.fuse_operations import IN_HEADER_SIZE, OPERATIONS, OUT_HEADER_SIZE, Operation, ReplyKind
+from virtiofs_model.ramfs.server import LateReply
 
 S = TypeVar("S", bound=LittleEndianStructure)
 
@@ -129,7 +130,9 @@ class HostDirectoryServer:
 
     # ---- FuseServer ----
 
-    def handle(self, message: bytes, writable: int | None = None) -> bytes | None:
+    def handle(
+        self, message: bytes, writable: int | None = None, length: int | None = None, token: Hashable = None
+    ) -> bytes | None:
         if len(message) < IN_HEADER_SIZE:
             return None
         header = fuse.FuseInHeader.from_buffer_copy(message)
@@ -149,6 +152,9 @@ class HostDirectoryServer:
         if silent or payload is None:
             return None
         return bytes(fuse.FuseOutHeader(OUT_HEADER_SIZE + len(payload), error, header.unique)) + payload
+
+    def late_replies(self) -> list[LateReply]:
+        return []  # nothing waits: locks are not served
 
     def reset(self) -> None:
         """Nothing of a session stays but the directory's contents."""
