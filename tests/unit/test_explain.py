@@ -11,12 +11,17 @@ from tests.unit.ramfs_client import ROOT, Client
 from virtiofs_model.layouts import fuse
 from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.ramfs import Limits, RamfsServer, Tree
+from virtiofs_model.ramfs.inode import Time
+from virtiofs_tb.scoreboards.clock import Move
 from virtiofs_tb.scoreboards.explain import Effort, Explainer
-from virtiofs_tb.scoreboards.happenings import ENDLESS, ClockHappening, Happening, RequestHappening, ResetHappening
+from virtiofs_tb.scoreboards.happenings import ENDLESS, RequestHappening, ResetHappening
 from virtiofs_tb.sequences.tree_ops import TreeLimits, TreeRequests
 
 LIMITS = Limits(inodes=64, pages=64)
 STEP = 10
+MOVES_EVERY = 30
+
+History = tuple[list[RequestHappening], list[Move]]
 
 
 def server(undo: bool = True) -> RamfsServer:
@@ -26,36 +31,40 @@ def server(undo: bool = True) -> RamfsServer:
     return made
 
 
-def history(seed: int, count: int, spread: int, shuffled: bool) -> list[Happening]:
+def history(seed: int, count: int, spread: int, shuffled: bool) -> History:
     """Requests that took effect one after the other, each seen between begin and end that lie up to `spread` steps
-    away; shuffled: their ranks do not tell the order."""
+    away, and moves of the clock; shuffled: their ranks do not tell the order."""
     rng = random.Random(seed)
     golden = server(undo=False)
     source = TreeRequests(rng, TreeLimits(names=6, data=200))
-    happenings: list[Happening] = []
+    requests: list[RequestHappening] = []
+    moves: list[Move] = []
     for index in range(1, count + 1):
         at = index * STEP
         begin, end = at - rng.randrange(spread * STEP + 1), at + rng.randrange(spread * STEP + 1)
-        rank = rng.randint(begin, end) if shuffled else at
-        if rng.randrange(40) == 0:
+        if index % MOVES_EVERY == 0:
             golden.set_time(index, 0)
-            happenings.append(ClockHappening(begin, end, rank, seconds=index))
+            moves.append(Move(begin, end, Time(index)))
             continue
+        rank = rng.randint(begin, end) if shuffled else at
         message = source.next(index)
         writable = source.writable(message)
         reply = golden.handle(message, writable)
         source.learn(message, reply or b"")
-        happenings.append(
+        requests.append(
             RequestHappening(
                 begin, end, rank, message=message, length=len(message), writable=writable, reply=reply, where=f"{index}"
             )
         )
-    return happenings
+    return requests, moves
 
 
-def feed(explainer: Explainer, happenings: list[Happening]) -> bool:
+def feed(explainer: Explainer, seen: History) -> bool:
     """As the run would: each is known when it has ended."""
-    waiting = sorted(happenings, key=lambda one: one.end)
+    requests, moves = seen
+    for move in moves:
+        explainer.clock.moves(move)
+    waiting = sorted(requests, key=lambda one: one.end)
     for index, happening in enumerate(waiting):
         explainer.add(happening)
         open_ = [one for one in waiting[index + 1 :] if one.begin <= happening.end]
@@ -67,11 +76,10 @@ def feed(explainer: Explainer, happenings: list[Happening]) -> bool:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_first_guess_costs_one_try_each(seed: int) -> None:
-    happenings = history(seed, 800, 6, shuffled=False)
+    seen = history(seed, 800, 6, shuffled=False)
     explainer = Explainer(server())
-    assert feed(explainer, happenings)
-    assert explainer.depth == 800
-    assert explainer.tries < 900
+    assert feed(explainer, seen)
+    assert explainer.depth == explainer.tries == len(seen[0])
 
 
 def test_an_order_is_found_where_the_first_guess_is_none() -> None:
@@ -85,22 +93,20 @@ def test_an_order_is_found_where_the_first_guess_is_none() -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_reply_that_nothing_explains_is_found(seed: int) -> None:
-    happenings = history(seed, 200, 5, shuffled=False)
+    happenings, moves = history(seed, 200, 5, shuffled=False)
     rng = random.Random(seed)
     fixed = (Opcode.GETATTR, Opcode.LOOKUP, Opcode.SETATTR, Opcode.STATFS, Opcode.MKDIR, Opcode.READ)
     candidates = [
-        index
-        for index, one in enumerate(happenings)
-        if isinstance(one, RequestHappening) and one.opcode in fixed and one.reply and len(one.reply) > 16
+        index for index, one in enumerate(happenings) if one.opcode in fixed and one.reply and len(one.reply) > 16
     ]
     at = rng.choice(candidates)
     victim = happenings[at]
-    assert isinstance(victim, RequestHappening) and victim.reply is not None
+    assert victim.reply is not None
     byte = rng.randrange(16, len(victim.reply))
     wrong = victim.reply[:byte] + bytes([victim.reply[byte] ^ 0x40]) + victim.reply[byte + 1 :]
     happenings[at] = replace(victim, reply=wrong)
     explainer = Explainer(server())
-    assert not feed(explainer, happenings)
+    assert not feed(explainer, (happenings, moves))
     assert explainer.culprit is happenings[at]
     assert explainer.culprit.expected == [victim.reply]
 
@@ -139,33 +145,6 @@ def test_what_began_later_explains_nothing() -> None:
     explainer.add(found)
     assert not explainer.advance(open_begin=21)
     assert explainer.culprit is found
-
-
-@pytest.mark.parametrize("before", [1, 5, 11])
-@pytest.mark.parametrize("ticks", [1, 2])
-def test_a_tick_that_was_later_than_it_seems(before: int, ticks: int) -> None:
-    """Requests that began before the clock moved have the old time, which is not seen until somebody asks."""
-    golden = server(undo=False)
-    made = [mkdir(b"%d" % index, 0, 10, index) for index in range(12)]
-    answered(golden, *made)
-    happenings: list[Happening] = [*made]
-    for index in range(12):
-        if index == before:
-            golden.set_time(7, 0)
-        names = b"%d\0new%d\0" % (index, index)
-        renamed = call(Opcode.RENAME, bytes(fuse.FuseRenameIn(ROOT)) + names, 20, 1000, 200 + index)
-        answered(golden, renamed)
-        happenings.append(renamed)
-    for index, one in enumerate(made):
-        assert one.reply is not None
-        nodeid = fuse.FuseEntryOut.from_buffer_copy(one.reply, 16).nodeid
-        asked = call(Opcode.GETATTR, bytes(fuse.FuseGetattrIn()), 300, 1000, 900 + index, nodeid)
-        answered(golden, asked)
-        happenings.append(asked)
-    explainer = Explainer(server())
-    for happening in [*(ClockHappening(15, 1000, 100 + index, seconds=7) for index in range(ticks)), *happenings]:
-        explainer.add(happening)
-    assert explainer.advance() and not explainer.left
 
 
 def test_an_order_in_time_is_kept() -> None:
@@ -221,10 +200,10 @@ def test_a_write_may_be_cut_after_it_took_its_pages() -> None:
 
 
 def test_what_is_old_is_final_and_costs_no_memory() -> None:
-    happenings = history(1, 600, 4, shuffled=False)
+    seen = history(1, 600, 4, shuffled=False)
     explainer = Explainer(server(), Effort(history=64))
-    assert feed(explainer, happenings)
-    assert explainer.depth == 600
+    assert feed(explainer, seen)
+    assert explainer.depth == len(seen[0])
     assert len(explainer._places) <= 64
     small = Explainer(server(), Effort(memory=20_000))
     assert feed(small, history(1, 600, 4, shuffled=False))
@@ -232,10 +211,8 @@ def test_what_is_old_is_final_and_costs_no_memory() -> None:
 
 
 def test_a_search_that_leads_nowhere_ends() -> None:
-    happenings = history(2, 120, 20, shuffled=True)
-    wrong = happenings[60]
-    assert isinstance(wrong, RequestHappening)
-    wrong.reply = b"nothing gives this"
+    happenings, moves = history(2, 120, 20, shuffled=True)
+    happenings[60].reply = b"nothing gives this"
     explainer = Explainer(server(), Effort(near=50, far=400))
-    assert not feed(explainer, happenings)
+    assert not feed(explainer, (happenings, moves))
     assert explainer.failed < 3000

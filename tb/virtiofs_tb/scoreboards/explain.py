@@ -11,10 +11,8 @@ from bisect import insort
 from dataclasses import dataclass, field
 
 from virtiofs_model.ramfs import RamfsServer
-from virtiofs_tb.scoreboards.happenings import ENDLESS, ClockHappening, Happening, RequestHappening, ResetHappening
-
-RECENT_TICKS = 3
-"""So many ticks of the clock, the last ones, may have come later than it seemed."""
+from virtiofs_tb.scoreboards.clock import Clock
+from virtiofs_tb.scoreboards.happenings import ENDLESS, Golden, Happening, RequestHappening, ResetHappening
 
 Choice = tuple[Happening, int]
 """A happening and the variant of it that is tried."""
@@ -48,17 +46,19 @@ class _Place:
 class Explainer:
     """The search. server: the golden file system; made with undo, and nobody else's.
 
-    add() what has happened, then advance(). tries, failed: happenings tried, and of those not explained; deepest:
-    places that were reached.
+    add() what has happened, then advance(); clock: told when the DPU's clock moves. tries, failed: happenings tried,
+    and of those not explained; deepest: places that were reached.
     """
 
     def __init__(self, server: RamfsServer, effort: Effort | None = None) -> None:
         self.server = server
+        self.clock = Clock(server.tree.journal)
         self.effort = effort or Effort()
         self.tries = 0
         self.failed = 0
         self.deepest = 0
         self.culprit: RequestHappening | None = None
+        self._golden = Golden(server, self.clock)
         self._journal = server.tree.journal
         self._left: list[Happening] = []
         self._places = [_Place(self._journal.mark())]
@@ -118,7 +118,7 @@ class Explainer:
         place = self._places[-1]
         self.tries += 1
         place.tried.add((id(happening), variant))
-        if not happening.happen(self.server, variant):
+        if not happening.happen(self._golden, variant):
             self._journal.rollback(place.mark)
             self.failed += 1
             self._near += 1
@@ -127,7 +127,7 @@ class Explainer:
         place.taken = choice
         self._left.remove(happening)
         self._memory += _size(happening)
-        asleep = [other for other in place.asleep if other.commutes(happening, self.server)]
+        asleep = [other for other in place.asleep if other.commutes(happening, self._golden)]
         self._places.append(_Place(self._journal.mark(), asleep=asleep))
         if self.depth > self.deepest:
             self.deepest = self.depth
@@ -156,8 +156,6 @@ class Explainer:
             return False
         if self._near > (self.effort.near if self._jumped is None else self.effort.again):
             self._near = 0
-            if self._delay_clock():
-                return True
             self._jump()
         if len(self._places) == 1:
             return False
@@ -173,28 +171,6 @@ class Explainer:
         while len(self._places) > 2 and len(self._places) > beyond and not self._reset_on_top():
             self._take_back()
         self._jumped = len(self._places)
-
-    def _delay_clock(self) -> bool:
-        """A time that is wrong shows late, when it is looked at: let a tick of the clock that may have come later come
-        one place later, each in its turn. False: there is none.
-        """
-        ticks: list[tuple[int, int, ClockHappening]] = []
-        for at, place in enumerate(self._places[:-1]):
-            assert place.taken is not None
-            if isinstance(place.taken[0], ClockHappening):
-                ticks.append((place.taken[0].delays, -at, place.taken[0]))
-        for _, where, clock in sorted(ticks[-RECENT_TICKS:], key=lambda tick: tick[:2]):
-            behind = [place.taken[0] for place in self._places[1 - where : -1] if place.taken is not None]
-            later = [one.rank for one in [*behind, *self._left] if one.rank > clock.rank and one.begin <= clock.end]
-            if not later:
-                continue
-            while len(self._places) > 1 - where:
-                self._take_back()
-            self._left.remove(clock)
-            clock.rank, clock.delays = min(later), clock.delays + 1
-            insort(self._left, clock, key=_rank)
-            return True
-        return False
 
     def _reset_on_top(self) -> bool:
         taken = self._places[-2].taken

@@ -12,8 +12,10 @@ from __future__ import annotations
 from virtiofs_model.engine import HEAD_BYTES_MAX
 from virtiofs_model.layouts.dpu import DpuRegister
 from virtiofs_model.ramfs import Limits, RamfsServer, Tree
+from virtiofs_model.ramfs.inode import Time
 from virtiofs_tb.profile import Profile
 from virtiofs_tb.scoreboards.base import Scoreboard
+from virtiofs_tb.scoreboards.clock import Move
 from virtiofs_tb.scoreboards.events import (
     ChainUsed,
     DmaData,
@@ -27,7 +29,6 @@ from virtiofs_tb.scoreboards.events import (
 from virtiofs_tb.scoreboards.explain import Explainer
 from virtiofs_tb.scoreboards.happenings import (
     ENDLESS,
-    ClockHappening,
     Happening,
     RequestHappening,
     ResetHappening,
@@ -38,7 +39,7 @@ from virtiofs_tb.scoreboards.reply_text import difference, opcode_name, subject
 from virtiofs_tb.scoreboards.ring_state import Chain
 
 CLOCK_SLACK_PS = 1_000_000
-"""The DPU's clock may move so much after its write was seen. A request that was open then may have begun before."""
+"""The DPU's clock may move so much after its write was seen."""
 
 
 class FileSystemScoreboard(Scoreboard):
@@ -51,11 +52,12 @@ class FileSystemScoreboard(Scoreboard):
         self._limits: Limits | None = None
         self._engaged = False
         self._given_up = False
-        self._last_data: dict[Chain, int] = {}  # when the last byte of an open request was read, as far as it was
+        self._first_data: dict[Chain, int] = {}  # when the first byte of an open request was read
+        self._last_data: dict[Chain, int] = {}  # the same of the last byte, as far as it was
         self._first_write: dict[Chain, int] = {}  # when the first byte of its reply was written
         self._clock = [0, 0, 0]
         self._dpu_seq = 0
-        self._ticking: list[tuple[ClockHappening, set[Chain]]] = []  # with the requests that were open
+        self._moving: list[tuple[int, Move]] = []  # moves that may still be to come, and when they were written (ps)
         self._reset_seq = 0
         self._explainer = self._fresh()
 
@@ -78,6 +80,7 @@ class FileSystemScoreboard(Scoreboard):
             if region.kind != READABLE or chain is None or event.read.seq <= chain.pub_seq:
                 continue
             if not chain.walked or not chain.read_store.covers(0, chain.readable):
+                self._first_data.setdefault(chain, event.seq)
                 self._last_data[chain] = event.seq
 
     def on_dma_write(self, event: DmaWrite) -> None:
@@ -89,12 +92,11 @@ class FileSystemScoreboard(Scoreboard):
 
     def on_chain_used(self, event: ChainUsed) -> None:
         chain = event.chain
-        begin, written = self._last_data.pop(chain, 0), self._first_write.pop(chain, 0)
-        for _, open_ in self._ticking:
-            open_.discard(chain)
+        since, begin = self._first_data.pop(chain, 0), self._last_data.pop(chain, 0)
+        written = self._first_write.pop(chain, 0)
         if not self._engaged or chain.queue.notification or chain.broken:
             return
-        request = self._request(chain, begin)
+        request = self._request(chain, since, begin)
         if request is None:
             self.count("request that could not be read")
             if event.length:
@@ -109,7 +111,7 @@ class FileSystemScoreboard(Scoreboard):
             request.reply = bytes(chain.write_store.data[: event.length])
         self._happened(request)
 
-    def _request(self, chain: Chain, begin: int) -> RequestHappening | None:
+    def _request(self, chain: Chain, since: int, begin: int) -> RequestHappening | None:
         """The request of a chain; None where not even its head was read."""
         store, size = chain.read_store, chain.readable
         head = min(size, HEAD_BYTES_MAX)
@@ -117,8 +119,9 @@ class FileSystemScoreboard(Scoreboard):
             return None
         have = size if store.covers(0, size) else head
         return RequestHappening(
-            begin, ENDLESS, 0, message=bytes(store.data[:have]), length=size, writable=chain.writable, where=str(chain)
-        )
+            begin, ENDLESS, 0, message=bytes(store.data[:have]), length=size, writable=chain.writable,
+            where=str(chain), since=since,
+        )  # fmt: skip
 
     # ---- what else happens ----
 
@@ -134,15 +137,13 @@ class FileSystemScoreboard(Scoreboard):
         self._clock[places.index(event.address)] = event.value
         if event.address == DpuRegister.TIME_NSEC:
             low, high, nanoseconds = self._clock
-            clock = ClockHappening(begin, ENDLESS, event.seq, event.t_ps, high << 32 | low, nanoseconds)
-            self._ticking.append((clock, set(self._last_data)))
-            self._happened(clock)
+            move = Move(begin, ENDLESS, Time(high << 32 | low, nanoseconds))
+            self._moving.append((event.t_ps, move))
+            self._explainer.clock.moves(move)
 
     def on_tick(self, event: Tick) -> None:
-        for clock, open_ in self._ticking:
-            if event.t_ps > clock.t_ps + CLOCK_SLACK_PS and not open_:
-                clock.end = event.seq
-        self._ticking = [ticking for ticking in self._ticking if ticking[0].end == ENDLESS]
+        while self._moving and event.t_ps > self._moving[0][0] + CLOCK_SLACK_PS:
+            self._moving.pop(0)[1].end = event.seq
 
     def on_reset_begin(self, event: ResetBegin) -> None:
         self._reset_seq = event.seq
@@ -150,33 +151,35 @@ class FileSystemScoreboard(Scoreboard):
     def on_reset_done(self, event: ResetDone) -> None:
         if self._engaged:
             self._cut(event)
-        self._last_data.clear()
-        self._first_write.clear()
-        for _, requests in self._ticking:
-            requests.clear()
+        self._nothing_is_open()
 
     def _cut(self, event: ResetDone) -> None:
         """The session ends; requests that are still open may have taken effect or not."""
         open_ = [
             (self._first_write.get(chain, ENDLESS), begin, request)
             for chain, begin in self._last_data.items()
-            if (request := self._request(chain, begin)) is not None
+            if (request := self._request(chain, self._first_data[chain], begin)) is not None
         ]
         open_.sort(key=lambda item: item[:2])
         cut = tuple(request for _, _, request in open_)
         surely = sum(written != ENDLESS for written, _, _ in open_)
-        self._last_data.clear()
+        self._nothing_is_open()
+        for request in cut:
+            request.end = event.seq
         self.count("device reset")
         self._happened(ResetHappening(self._reset_seq, event.seq, event.seq, event.t_ps, cut, surely))
 
     def on_pin_reset(self, event: PinReset) -> None:
         """Everything is as at power-on, contents too."""
-        self._last_data.clear()
-        self._first_write.clear()
+        self._nothing_is_open()
         self._clock = [0, 0, 0]
-        self._ticking.clear()
+        self._moving.clear()
         self._explainer = self._fresh()
         self._given_up = False
+
+    def _nothing_is_open(self) -> None:
+        for table in (self._first_data, self._last_data, self._first_write):
+            table.clear()
 
     # ---- the verdict ----
 

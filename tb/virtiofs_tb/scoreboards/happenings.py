@@ -1,7 +1,8 @@
-"""What can happen to a file system: requests, the DPU's clock, a device reset; and which of them commute.
+"""What can happen to a file system: requests, a device reset; and which of them commute.
 
 A happening takes effect once, somewhere between `begin` and `end` (JUDGING: FUSE). It can be tried on a golden file
-system, which says whether what was seen follows.
+system, which says whether what was seen follows. The DPU's clock is no happening of its own: each request has one of
+the times that it may have had (clock.py).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from virtiofs_model.engine import HEAD_BYTES_MAX
 from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.ramfs import RamfsServer
+from virtiofs_tb.scoreboards.clock import Clock
 
 ENDLESS = 1 << 62
 SCARCE_PAGES = 600
@@ -20,6 +22,19 @@ _FAR = frozenset((Opcode.INIT, Opcode.DESTROY))
 _NEAR = frozenset((Opcode.GETATTR, Opcode.READ, Opcode.READLINK, Opcode.ACCESS))
 _SYNC = frozenset((Opcode.FLUSH, Opcode.FSYNC, Opcode.FSYNCDIR))
 _CHANGE = frozenset((Opcode.WRITE, Opcode.SETATTR, Opcode.FALLOCATE))
+_TIMED = _CHANGE | {
+    Opcode.SYMLINK, Opcode.MKNOD, Opcode.MKDIR, Opcode.UNLINK, Opcode.RMDIR, Opcode.RENAME, Opcode.RENAME2, Opcode.LINK,
+    Opcode.OPEN, Opcode.CREATE, Opcode.TMPFILE,
+}  # fmt: skip
+"""Those that may set a time of an inode."""
+
+
+@dataclass
+class Golden:
+    """What happenings are tried on: a golden file system made with undo, and the times that its marks stand for."""
+
+    server: RamfsServer
+    clock: Clock
 
 
 @dataclass(eq=False)
@@ -37,11 +52,11 @@ class Happening:
         """In how many ways it may have happened."""
         return 1
 
-    def happen(self, server: RamfsServer, variant: int) -> bool:
+    def happen(self, golden: Golden, variant: int) -> bool:
         """Let it happen; whether what was seen is explained. What a False left behind, the caller undoes."""
         raise NotImplementedError
 
-    def commutes(self, other: Happening, server: RamfsServer) -> bool:
+    def commutes(self, other: Happening, golden: Golden) -> bool:
         """Whether the order of the two makes no difference, for what is seen of them and for all that follows."""
         return False
 
@@ -49,13 +64,15 @@ class Happening:
 @dataclass(eq=False)
 class RequestHappening(Happening):
     """A request. message: its bytes as they were read; length: how many it has; reply: what was seen (None: used
-    length 0); unique among what is open. expected: what the golden file system said when it was tried first."""
+    length 0); since: when the first of its bytes was read, from when on its time may be (0: `begin`). expected: what
+    the golden file system said when it was tried first."""
 
     message: bytes = b""
     length: int = 0
     writable: int = 0
     reply: bytes | None = None
     where: str = ""
+    since: int = 0
     expected: list[bytes | None] = field(default_factory=list)
 
     @property
@@ -68,13 +85,30 @@ class RequestHappening(Happening):
         """fuse_in_header.nodeid."""
         return int.from_bytes(self.message[16:24], "little")
 
-    def happen(self, server: RamfsServer, variant: int) -> bool:
-        reply = server.handle(self.message, self.writable, self.length)
+    def happen(self, golden: Golden, variant: int) -> bool:
+        in_time, reply = self.handle(golden)
+        if reply is not None:
+            reply = golden.clock.read(self.opcode, reply, self.reply)
         if not self.expected:
             self.expected.append(reply)
-        return reply == self.reply
+        return in_time and reply == self.reply
 
-    def commutes(self, other: Happening, server: RamfsServer) -> bool:
+    def handle(self, golden: Golden) -> tuple[bool, bytes | None]:
+        """Let the golden file system answer, with marks for times; whether the clock allows the request here."""
+        timed = self.opcode in _TIMED
+        if timed:
+            golden.server.tree.set_time(golden.clock.mark)
+        reply = golden.server.handle(self.message, self.writable, self.length)
+        if not timed or reply is None or any(reply[4:8]):
+            return True, reply
+        return golden.clock.pass_by(self.since or self.begin, self.end), reply
+
+    def _at_one_time(self, other: RequestHappening, clock: Clock) -> bool:
+        """Whether there is only one time that either of them can have had."""
+        first, last = clock.span(self.since or self.begin, self.end)
+        return first == last and (first, last) == clock.span(other.since or other.begin, other.end)
+
+    def commutes(self, other: Happening, golden: Golden) -> bool:
         if not isinstance(other, RequestHappening):
             return False
         mine, theirs = self.opcode, other.opcode
@@ -88,21 +122,11 @@ class RequestHappening(Happening):
         if mine in _NEAR | _CHANGE and theirs in _NEAR | _CHANGE:
             if self.nodeid == other.nodeid:
                 return mine in _NEAR and theirs in _NEAR
-            return server.tree.store.counters.free_pages > SCARCE_PAGES or not {mine, theirs} <= _CHANGE
+            if not {mine, theirs} <= _CHANGE:
+                return True
+            enough = golden.server.tree.store.counters.free_pages > SCARCE_PAGES
+            return enough and self._at_one_time(other, golden.clock)
         return False
-
-
-@dataclass(eq=False)
-class ClockHappening(Happening):
-    """The DPU wrote its clock. delays: how often the search let it come later than it seemed."""
-
-    seconds: int = 0
-    nanoseconds: int = 0
-    delays: int = 0
-
-    def happen(self, server: RamfsServer, variant: int) -> bool:
-        server.set_time(self.seconds, self.nanoseconds)
-        return True
 
 
 @dataclass(eq=False)
@@ -119,15 +143,16 @@ class ResetHappening(Happening):
     def variants(self) -> int:
         return 2 * (len(self.cut) - self.surely) + 1
 
-    def happen(self, server: RamfsServer, variant: int) -> bool:
+    def happen(self, golden: Golden, variant: int) -> bool:
         whole, half = divmod(variant, 2)
         whole += self.surely
         for request in self.cut[:whole]:
-            server.handle(request.message, request.writable, request.length)
+            if not request.handle(golden)[0]:
+                return False
         if half:
             request = self.cut[whole]
             if request.opcode != Opcode.WRITE or request.length <= HEAD_BYTES_MAX:
                 return False  # nothing that is done by halves
-            server.handle(request.message[:HEAD_BYTES_MAX], request.writable, request.length)
-        server.reset()
+            golden.server.handle(request.message[:HEAD_BYTES_MAX], request.writable, request.length)
+        golden.server.reset()
         return True
