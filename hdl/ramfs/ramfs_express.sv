@@ -79,7 +79,7 @@ module ramfs_express
     end
 
     logic works;                        // it may have an effect
-    assign works = (!interrupt || verdict == '{mute: 1'b0, error: EAGAIN}) && active && !ending &&
+    assign works = (!interrupt || (!verdict.mute && verdict.error == EAGAIN)) && active && !ending &&
         start.len == request.readable && request.readable >= 32'(FORGET_BYTES);
 
     // What the message holds, and what of it came along.
