@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 
 from virtiofs_model.defects import Defect
+from virtiofs_model.endpoint.announcer import Announcer
 from virtiofs_model.endpoint.core import FRONT, SERVICE, Channel, Core, Output
 from virtiofs_model.endpoint.dma import Dma
 from virtiofs_model.endpoint.dpu import DpuRegisters
 from virtiofs_model.endpoint.front import Front
+from virtiofs_model.endpoint.fuse_mailbox import FuseMailbox
 from virtiofs_model.endpoint.interrupts import Interrupts
 from virtiofs_model.endpoint.mover import Mover
 from virtiofs_model.endpoint.notifier import Notifier
@@ -16,7 +18,8 @@ from virtiofs_model.endpoint.queues import Queues
 from virtiofs_model.endpoint.ramfs_engine import RamfsEngine
 from virtiofs_model.endpoint.tasks import Steps
 from virtiofs_model.engine import EnginePort
-from virtiofs_model.ramfs import Limits, Tree
+from virtiofs_model.ramfs import Limits, RamfsServer, Tree
+from virtiofs_model.ramfs.dpu import DpuClient
 from virtiofs_model.ramfs.faulty import faulty_server
 from virtiofs_model.registers import DeviceStraps
 from virtiofs_model.tlp import Header, decode
@@ -52,11 +55,19 @@ class ModelEndpoint:
         self._core.registers.on_reset = self._reset
         self.engine: EnginePort = self._mover
         self.dpu = DpuRegisters(self._core, self._notifier, request_queues, max_queue_size, ramfs is not None)
+        self._announcer: Announcer | None = None
         if ramfs is not None:
-            server = faulty_server(self._core.defect, Tree(ramfs))
-            self._mover.on_own_request = RamfsEngine(self._core, self._dma, self._mover, server).request
-            self._mover.on_own_reset = server.reset
-            self.dpu.on_time = server.set_time
+            self._attach(faulty_server(self._core.defect, Tree(ramfs)))
+
+    def _attach(self, server: RamfsServer) -> None:
+        """Answer FUSE by ourselves, where a strap says so."""
+        announcer = self._announcer = Announcer(self._core, self._notifier, server)
+        engine = RamfsEngine(self._core, self._dma, self._mover, server, announcer)
+        self._mover.on_own_request = engine.request
+        self._mover.on_own_reset = server.reset
+        self.dpu.on_time = server.set_time
+        self.dpu.on_strap = engine.configure
+        self.dpu.requests = FuseMailbox(self._core, DpuClient(server), announcer)
 
     def receive(self, channel: int, header: Header, payload: bytes) -> None:
         """A packet of the host: a request on CQ or a completion on RC."""
@@ -102,4 +113,6 @@ class ModelEndpoint:
         self._mover.start()
         self._notifier.start()
         self._queues.start()
+        if self._announcer is not None:
+            self._announcer.start()
         self._mover.next_epoch()

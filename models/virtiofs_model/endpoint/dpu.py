@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from virtiofs_model.endpoint.core import Core
+from virtiofs_model.endpoint.fuse_mailbox import FuseMailbox, RefusingMailbox
 from virtiofs_model.endpoint.notifier import Notifier
 from virtiofs_model.errors import ErrorCode, LoggedError
 from virtiofs_model.layouts.dpu import (
@@ -34,7 +35,8 @@ _STRAPS = (
 class DpuRegisters:
     """request_queues, queue_size: what the endpoint was built for. ramfs: it has a file system of its own.
 
-    on_time: told the clock, seconds and nanoseconds, with every write of TIME_NSEC.
+    on_time: told the clock, seconds and nanoseconds, with every write of TIME_NSEC; on_strap: told that a strap is
+    another. requests: takes the DPU's own FUSE requests, which are refused without it.
     """
 
     def __init__(
@@ -49,6 +51,8 @@ class DpuRegisters:
         self._message = bytearray()
         self._answer = 0
         self.on_time: Callable[[int, int], None] = lambda seconds, nanoseconds: None
+        self.on_strap: Callable[[], None] = lambda: None
+        self.requests: FuseMailbox | RefusingMailbox = RefusingMailbox()
 
     # ---- in one call ----
 
@@ -72,6 +76,8 @@ class DpuRegisters:
         """The value of a 32-bit read, which is always answered with OKAY; 0 where there is no register."""
         straps = self._core.registers.straps
         errors = self._core.errors
+        if address == DpuRegister.REPLY_DATA:
+            return self.requests.take()
         oldest = errors[0] if errors else LoggedError(ErrorCode.NONE, False, 0, 0)
         if DpuRegister.TAG <= address < DpuRegister.TAG + VIRTIO_FS_TAG_SIZE:
             at = address - DpuRegister.TAG
@@ -97,6 +103,9 @@ class DpuRegisters:
             DpuRegister.ERROR_ADDR_LO: oldest.address & 0xFFFFFFFF,
             DpuRegister.ERROR_ADDR_HI: oldest.address >> 32,
             DpuRegister.NOTIFY_STATUS: self._answer,
+            DpuRegister.NOTIFY_FLAGS: int(self._notifier.lost or self.requests.overflow),
+            DpuRegister.REQUEST_STATUS: self.requests.status(),
+            DpuRegister.REPLY_LENGTH: self.requests.reply_length,
             **self._time,
         }
         return values.get(address, 0)
@@ -116,6 +125,13 @@ class DpuRegisters:
         elif address == DpuRegister.NOTIFY_LENGTH:
             message, self._message = bytes(self._message[:value]), bytearray()
             self._answer = int(self._notifier.offer(message))
+        elif address in (DpuRegister.REQUEST_DATA, DpuRegister.REQUEST_LENGTH):
+            if self.requests.busy:
+                return AxiResponse.SLVERR
+            if address == DpuRegister.REQUEST_DATA:
+                self.requests.push(value)
+            else:
+                self.requests.submit(value)
         elif address in _STRAPS:
             return self._strap(address, value)
         return AxiResponse.OKAY
@@ -158,6 +174,7 @@ class DpuRegisters:
         if straps.device_config() != before:
             registers.config_changed()
         self._core.config.set_device_config_length(straps.device_config_length())
+        self.on_strap()
         return AxiResponse.OKAY
 
     def _in_range(self, address: int, value: int) -> bool:

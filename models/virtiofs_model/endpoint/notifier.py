@@ -22,14 +22,19 @@ from virtiofs_model.virtqueue import slices
 
 
 class Notifier:
-    """Messages leave in order, once a session is initialised, behind every reply that was given before them."""
+    """Messages leave in order, once a session is initialised, behind every reply that was given before them.
+
+    lost: a message of firmware was dropped in this session. on_room: called when the store has more room than before.
+    """
 
     def __init__(self, core: Core, mover: Mover) -> None:
         self._core = core
         self._mover = mover
         self._store = MessageStore()
         self._waiting: deque[bytes] = deque()
+        self.lost = False
         self.release: Callable[[Context], None] = lambda context: None
+        self.on_room: Callable[[], None] = lambda: None
         mover.on_notify = self._from_engine
         self.start()
 
@@ -64,21 +69,29 @@ class Notifier:
         return answer
 
     def _from_engine(self, notify: EngineNotify, message: bytes) -> None:
-        """From the engine's stream: only an invalidation may be merged or lost, and only by policy."""
+        """From the stream of firmware: only an invalidation may be lost, and only by policy."""
         registers = self._core.registers
         if not (registers.driver_ok and registers.negotiated(Feature.FS_NOTIFICATION)):
             self._core.count(DpuCounter.NOTIFY_REFUSED)
             return
-        policy = registers.straps.notify_policy
-        droppable = notify.notify_class == NotifyClass.INVALIDATION and policy is not NotifyPolicy.HOLD
-        stored = any(kept.data == message for kept in self._store.messages)
-        if droppable and policy is NotifyPolicy.COALESCE and stored:
+        if not self._waiting and self._put(message) is not NotifyResult.REFUSED:
             return
-        if self._waiting or self._put(message) is NotifyResult.REFUSED:
-            if droppable:
-                self._core.count(DpuCounter.NOTIFY_REFUSED)
-            else:
-                self._waiting.append(message)
+        hold = registers.straps.notify_policy is NotifyPolicy.HOLD
+        if hold or notify.notify_class != NotifyClass.INVALIDATION:
+            self._waiting.append(message)
+        else:
+            self._core.count(DpuCounter.NOTIFY_DROPPED)
+            self.lost = True
+
+    # ---- the file system in hardware ----
+
+    def room(self) -> int:
+        """Bytes that the store has left."""
+        return self._store.capacity - self._store.used_bytes
+
+    def store(self, message: bytes) -> None:
+        """A message of the file system, for which there is room."""
+        self._put(message)
 
     # ---- what the queues see ----
 
@@ -107,6 +120,8 @@ class Notifier:
         for _ in range(self._store.empty() + len(self._waiting)):
             self._core.count(DpuCounter.NOTIFY_EMPTIED)
         self._waiting.clear()
+        self.lost = False
+        self.on_room()
 
     # ---- messages out ----
 
@@ -133,6 +148,7 @@ class Notifier:
         message = self._store.take()
         while self._waiting and self._put(self._waiting[0]) is not NotifyResult.REFUSED:
             self._waiting.popleft()
+        self.on_room()
         return message
 
     def _deliver(self) -> Steps[None]:

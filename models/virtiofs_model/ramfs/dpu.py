@@ -6,6 +6,7 @@ import errno
 from dataclasses import dataclass, field, replace
 
 from virtiofs_model.layouts import fuse
+from virtiofs_model.layouts.dpu import REQUEST_BYTES_MAX
 from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.layouts.fuse_operations import OPERATIONS
 from virtiofs_model.ramfs import rows_directories, rows_files, rows_names, rows_session
@@ -14,9 +15,6 @@ from virtiofs_model.ramfs.inode import FsError, Inode
 from virtiofs_model.ramfs.message import Request
 from virtiofs_model.ramfs.server import RamfsServer, reply_bytes
 from virtiofs_model.ramfs.state import NoRoom, Row, State
-
-REQUEST_MAX = 8192
-"""Bytes of a request of the DPU, and of a reply."""
 
 ROWS: dict[Opcode, Row] = {
     Opcode.LOOKUP: rows_names.lookup,
@@ -88,7 +86,7 @@ class DpuClient:
         self._server = server
 
     def request(self, message: bytes) -> DpuReply:
-        """Serve a request of 40 to REQUEST_MAX bytes."""
+        """Serve a request of 40 to REQUEST_BYTES_MAX bytes."""
         server = self._server
         header = fuse.FuseInHeader.from_buffer_copy(message)
         operation = OPERATIONS.get(header.opcode)
@@ -100,7 +98,7 @@ class DpuClient:
                 raise FsError(errno.EINVAL)
             if operation is None or row is None:
                 raise FsError(errno.ENOSYS)
-            request = Request(message, len(message), operation, REQUEST_MAX)
+            request = Request(message, len(message), operation, REQUEST_BYTES_MAX)
             if not request.has_room():
                 raise NoRoom
             before = look(server.tree, request)

@@ -82,9 +82,10 @@ class Config:
 
 @dataclass
 class Session:
-    """minor: the protocol's version of the session; None before INIT and after DESTROY."""
+    """minor: the protocol's version of the session; None before INIT and after DESTROY. number: of those that ended."""
 
     minor: int | None = None
+    number: int = 0
 
 
 class State:
@@ -112,6 +113,7 @@ class State:
         self.tree.journal.save(self.locks)
         self.locks.end_session(answer=answer)
         self.session.minor = minor
+        self.session.number += 1
 
     # ---- what a request names ----
 

@@ -64,7 +64,11 @@ MESSAGES: dict[int, dict[int, str]] = {
         EngineReplyChannel.REPLY: "reply of the engine",
         EngineReplyChannel.NOTIFY: "notification of the engine",
     },
-    Kind.DPU_OPERATION: {DpuChannel.NOTIFY: "message into the mailbox"},
+    Kind.DPU_OPERATION: {
+        DpuChannel.NOTIFY: "message into the mailbox",
+        DpuChannel.FS_REQUEST: "request of the DPU",
+        DpuChannel.FS_REPLY: "reply to the DPU",
+    },
 }
 """What a card tells besides packets: kind and channel of a record, and its name."""
 

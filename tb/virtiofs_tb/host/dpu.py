@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from virtiofs_model.layouts.dpu import (
     NOTIFY_BUSY,
     NOTIFY_RESULT_MASK,
+    REQUEST_BUSY,
+    REQUEST_BYTES_MAX,
+    REQUEST_RESULT_MASK,
     TAG_DWORDS,
     AxiResponse,
     DpuCounter,
     DpuRegister,
     NotifyResult,
+    RequestResult,
 )
 from virtiofs_tb.host.log import DpuChannel, Kind, ObservationLog
 from virtiofs_tb.host.loop import Loop, LoopEvent
@@ -24,6 +28,9 @@ from virtiofs_tb.host.port import DeviceError, DpuError, Straps
 
 NOTIFY_TIMEOUT_PS = 1_000_000_000
 """A message that the notify mailbox neither takes nor refuses for so long is an error."""
+
+REQUEST_TIMEOUT_PS = 10_000_000_000
+"""A request of the DPU that is not answered for so long is an error; it may have to wait for a driver's buffers."""
 
 NOTIFY_POLL_PS = 200_000
 
@@ -59,6 +66,7 @@ class RegisterDpu(ABC):
         self._loop = loop
         self._log = log
         self._mailbox: LoopEvent | None = None  # set when the present user of the mailbox is done
+        self._client: LoopEvent | None = None  # the same of the FUSE mailbox
 
     @abstractmethod
     async def exchange(self, accesses: Sequence[Access]) -> list[Answer]:
@@ -133,6 +141,38 @@ class RegisterDpu(ABC):
             return NotifyResult(status & NOTIFY_RESULT_MASK)
         except ValueError:
             raise DpuError(f"NOTIFY_STATUS reads 0x{status:x} after a message was handed over") from None
+
+    async def fs_request(self, request: bytes) -> bytes:
+        """Requests of several tasks go one after the other. Raises DpuError where one is refused or never answered."""
+        loop = self._loop
+        while self._client is not None:
+            await self._client.wait()
+        done = self._client = loop.event()
+        try:
+            return await self._ask(request)
+        finally:
+            self._client = None
+            done.set()
+
+    async def _ask(self, request: bytes) -> bytes:
+        """Push the request, submit its length, wait for the reply and take it."""
+        await self.access(_dwords(DpuRegister.REQUEST_DATA, 0, request))
+        self._log.append(self._loop.now_ps, Kind.DPU_OPERATION, DpuChannel.FS_REQUEST, payload=request)
+        await self.access([Access(DpuRegister.REQUEST_LENGTH, len(request), True)])
+        end_ps = self._loop.now_ps + REQUEST_TIMEOUT_PS
+        while (status := await self.read(DpuRegister.REQUEST_STATUS)) & REQUEST_BUSY:
+            if self._loop.now_ps > end_ps:
+                raise DpuError(f"the FUSE mailbox does not answer {len(request)} bytes in {REQUEST_TIMEOUT_PS} ps")
+            await self._loop.sleep(NOTIFY_POLL_PS)
+        if status & REQUEST_RESULT_MASK != RequestResult.ANSWERED:
+            raise DpuError(f"the FUSE mailbox refuses {len(request)} bytes: REQUEST_STATUS reads 0x{status:x}")
+        length = await self.read(DpuRegister.REPLY_LENGTH)
+        if length > REQUEST_BYTES_MAX:
+            raise DpuError(f"a reply of {length} bytes in the FUSE mailbox, at most {REQUEST_BYTES_MAX} fit")
+        dwords = await self.access([Access(DpuRegister.REPLY_DATA)] * -(-length // 4))
+        reply = b"".join(dword.to_bytes(4, "little") for dword in dwords)[:length]
+        self._log.append(self._loop.now_ps, Kind.DPU_OPERATION, DpuChannel.FS_REPLY, payload=reply)
+        return reply
 
     async def set_time(self, seconds: int, nanoseconds: int) -> None:
         await self.access(

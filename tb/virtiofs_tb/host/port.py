@@ -124,6 +124,11 @@ class DpuPort(Protocol):
         """Hand a whole message (fuse_out_header included) to the notify mailbox."""
         ...
 
+    async def fs_request(self, request: bytes) -> bytes:
+        """Be a client of the file system beside the driver: a FUSE request, its reply (docs/notifications.md), which
+        has no bytes where the driver would get used length 0. Raises DpuError where the request is refused."""
+        ...
+
     async def set_time(self, seconds: int, nanoseconds: int) -> None:
         """Set the time of day."""
         ...

@@ -46,7 +46,7 @@ T = TypeVar("T")
 # Plain numbers for what is asked of every record.
 _TLP, _ENGINE_REQUEST, _DPU_OPERATION = int(Kind.TLP), int(Kind.ENGINE_REQUEST), int(Kind.DPU_OPERATION)
 _FROM_DEVICE = (int(Channel.RQ), int(Channel.CC))
-_NOTIFY = int(DpuChannel.NOTIFY)
+_ACCESSES = (int(DpuChannel.WRITE), int(DpuChannel.READ))
 _INPUTS = (Port.CQ, Port.RC, Port.ENGINE_JOB, Port.ENGINE_REPLY, Port.ENGINE_NOTIFY, Port.ENGINE_CONTROL_ACK)
 
 COALESCE_CYCLES = 8
@@ -253,7 +253,7 @@ class RtlHost(HostBase):
                     root(record)
             elif kind == _ENGINE_REQUEST:
                 engine(record)
-            elif kind == _DPU_OPERATION and record.channel != _NOTIFY:
+            elif kind == _DPU_OPERATION and record.channel in _ACCESSES:
                 dpu(record)
 
     def _advance(self) -> None:

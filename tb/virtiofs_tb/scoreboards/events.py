@@ -389,6 +389,24 @@ class MailboxNotify:
 
 
 @dataclass(slots=True)
+class DpuRequest:
+    """The DPU hands over a FUSE request: it takes effect behind this, and before its reply is read."""
+
+    t_ps: int
+    seq: int
+    request: bytes
+
+
+@dataclass(slots=True)
+class DpuReply:
+    """The DPU has read the reply to the request that it handed over last."""
+
+    t_ps: int
+    seq: int
+    reply: bytes
+
+
+@dataclass(slots=True)
 class Tick:
     """The end of a batch: time for a look at what is owed."""
 

@@ -16,6 +16,8 @@ from virtiofs_tb.scoreboards.events import (
     DmaWrite,
     Doorbell,
     DpuAccess,
+    DpuReply,
+    DpuRequest,
     EngineControlSeen,
     EngineDoneSeen,
     EngineJobSeen,
@@ -78,6 +80,8 @@ class Listeners:
         self.on_engine_control: list[Callable[[EngineControlSeen], None]] = []
         self.on_storage: list[Callable[[StorageAccess], None]] = []
         self.on_dpu_access: list[Callable[[DpuAccess], None]] = []
+        self.on_dpu_request: list[Callable[[DpuRequest], None]] = []
+        self.on_dpu_reply: list[Callable[[DpuReply], None]] = []
         self.on_mailbox_notify: list[Callable[[MailboxNotify], None]] = []
         self.on_note: list[Callable[[Note], None]] = []
         self.on_tick: list[Callable[[Tick], None]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from virtiofs_model.layouts.virtio import DeviceStatus, Feature
-from virtiofs_tb.host.log import Channel, Kind, Record
+from virtiofs_tb.host.log import Channel, DpuChannel, Kind, Record
 from virtiofs_tb.profile import Profile
 from virtiofs_tb.scoreboards.completions import problem
 from virtiofs_tb.scoreboards.events import (
@@ -16,6 +16,8 @@ from virtiofs_tb.scoreboards.events import (
     DmaWrite,
     Doorbell,
     DpuAccess,
+    DpuReply,
+    DpuRequest,
     EngineControlSeen,
     EngineDoneSeen,
     EngineJobSeen,
@@ -537,10 +539,18 @@ class Observer:
         elif kind == Kind.RESET:
             self._pin_reset(t_ps, seq)
         elif kind == Kind.DPU_OPERATION:
-            if channel == 2:
+            if channel == DpuChannel.NOTIFY:
                 message = MailboxNotify(t_ps, seq, record.payload, record.status)
                 for on_message in listeners.on_mailbox_notify:
                     on_message(message)
+            elif channel == DpuChannel.FS_REQUEST:
+                asked = DpuRequest(t_ps, seq, record.payload)
+                for on_dpu_request in listeners.on_dpu_request:
+                    on_dpu_request(asked)
+            elif channel == DpuChannel.FS_REPLY:
+                answered = DpuReply(t_ps, seq, record.payload)
+                for on_dpu_reply in listeners.on_dpu_reply:
+                    on_dpu_reply(answered)
             else:
                 access = DpuAccess(t_ps, seq, channel == 0, record.address, word0, record.status)
                 for on_access in listeners.on_dpu_access:
