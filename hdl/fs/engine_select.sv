@@ -1,6 +1,7 @@
 // Leads the engine's streams to whoever answers FUSE: the file system in hardware, or firmware behind the endpoint's
 // ports. `firmware` changes only while the device is reset; the change takes effect between messages, with no read of
-// storage outstanding. An acknowledgement of a reset is taken from both.
+// storage outstanding, and until then no request begins: it would go to the engine that is to answer no more. An
+// acknowledgement of a reset is taken from both.
 module engine_select #(
     parameter int unsigned DATA_W = 256
 ) (
@@ -38,8 +39,19 @@ module engine_select #(
     logic       chosen_reg;
     logic [3:0] within_reg;      // a message has begun
     logic [7:0] reads_reg;       // of storage, not answered yet
+    logic       offered_reg;     // a request stands before an engine that has not taken it
     logic [3:0] accept, last;
-    logic       read;
+    logic       read, admit;
+
+    stream_if #(.DATA_W(DATA_W)) admitted ();
+    assign admit = chosen_reg == firmware || within_reg[3] || offered_reg;
+    assign admitted.valid = request.valid && admit;
+    assign admitted.last = request.last;
+    assign admitted.data = request.data;
+    assign admitted.bytes = request.bytes;
+    assign admitted.user = request.user;
+    assign request.ready = admitted.ready && admit;
+
     assign accept = {
         request.valid && request.ready, job.valid && job.ready, reply.valid && reply.ready, notify.valid && notify.ready
     };
@@ -49,7 +61,8 @@ module engine_select #(
     always_ff @(posedge clk) begin
         within_reg <= within_reg & ~accept | accept & ~last;
         reads_reg <= reads_reg + 8'(read) - 8'(storage.rvalid);
-        if (within_reg == '0 && accept == '0 && !request.valid && !done.valid && !control.valid
+        offered_reg <= admitted.valid && !admitted.ready;
+        if (within_reg == '0 && accept == '0 && !admitted.valid && !done.valid && !control.valid
             && reads_reg == '0 && !storage.valid) begin
             chosen_reg <= firmware;
         end
@@ -57,11 +70,12 @@ module engine_select #(
             chosen_reg <= firmware;
             within_reg <= '0;
             reads_reg <= '0;
+            offered_reg <= 1'b0;
         end
     end
 
     stream_fork2 #(.DATA_W(DATA_W)) requests (
-        .second(chosen_reg), .in(request), .out0(ramfs_request), .out1(firmware_request)
+        .second(chosen_reg), .in(admitted), .out0(ramfs_request), .out1(firmware_request)
     );
     stream_fork2 #(.DATA_W(DATA_W)) dones (.second(chosen_reg), .in(done), .out0(ramfs_done), .out1(firmware_done));
     stream_fork2 #(.DATA_W(DATA_W)) controls (
