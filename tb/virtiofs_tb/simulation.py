@@ -92,7 +92,12 @@ async def _nothing() -> None:
 
 @pyuvm.test()
 class SimulationTest(uvm_test):
-    """Runs the steps of one entry of the catalogue, and its UVM sequence if it has one."""
+    """Runs the steps of one entry of the catalogue, and its UVM sequence if it has one.
+
+    limit_ps: of simulated time; None where a person decides how long it takes.
+    """
+
+    limit_ps: int | None = LIMIT_PS
 
     def build_phase(self) -> None:
         environment = os.environ
@@ -169,12 +174,12 @@ class SimulationTest(uvm_test):
             self.host.bridge.reset(RESET_CYCLES)
             self.host.throttle(back_pressure(self.summary.seed))
             sequences = [SEQUENCES[name] for name in self.testbench.entry.sequences]
-            await self.host.run(self.testbench.run(), LIMIT_PS)
+            await self.host.run(self.testbench.run(), self.limit_ps)
             for sequence in sequences:
                 self.logger.info(f"sequence {sequence.__name__}")
                 await self._beside_pump(sequence(self.testbench).start(self.env.driver.sequencer))
             if sequences:
-                await self.host.run(self.testbench.drain(), LIMIT_PS)
+                await self.host.run(self.testbench.drain(), self.limit_ps)
         except (CheckFailed, SimulationFailure) as error:
             self.testbench.crashed(error)
         except Exception as error:  # a crash in the testbench is reported like a failure, with its place
@@ -193,7 +198,7 @@ class SimulationTest(uvm_test):
         async def until_stopped() -> None:
             await stop.wait()
 
-        pump = cocotb.start_soon(self.host.run(until_stopped(), LIMIT_PS))
+        pump = cocotb.start_soon(self.host.run(until_stopped(), self.limit_ps))
         work = cocotb.start_soon(body)
         await First(pump, work)
         if pump.done():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from virtiofs_tb.host.loop import Loop
-from virtiofs_tb.host.rtl_host import LISTEN_PS, QUIET_PS, RtlHost
+from virtiofs_tb.host.rtl_host import LINGER_S, LISTEN_PS, QUIET_PS, RtlHost
 
 
 @dataclass
@@ -35,18 +35,21 @@ class Root:
 
 
 class Peer:
-    """Says something, which makes work, the third time that somebody waits for it."""
+    """Says something, which makes work, the `speaks`th time somebody waits for it. seconds: how long they would."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, speaks: int = 3) -> None:
         self._loop = loop
+        self._speaks = speaks
         self.looks = self.waits = 0
+        self.seconds: list[float | None] = []
 
     def look(self) -> None:
         self.looks += 1
 
-    def wait(self) -> None:
+    def wait(self, seconds: float | None = None) -> None:
         self.waits += 1
-        if self.waits == 3:
+        self.seconds.append(seconds)
+        if self.waits == self._speaks:
             self._loop.call_at(self._loop.now_ps + 1, lambda: None)
 
 
@@ -55,16 +58,21 @@ async def _for_ever(loop: Loop) -> None:
 
 
 def pump(
-    now_ps: int, heard_ps: int, root: Root | None = None, bridge: Bridge | None = None, working: bool = False
+    now_ps: int,
+    heard_ps: int,
+    root: Root | None = None,
+    bridge: Bridge | None = None,
+    working: bool = False,
+    speaks: int = 3,
 ) -> tuple[RtlHost, Peer]:
     """The parts of a host that decide; one round of listening is made."""
     host = object.__new__(RtlHost)
     host.loop = Loop()
     host.loop.now_ps = now_ps
-    parts = {"root": root or Root(), "bridge": bridge or Bridge(), "_heard_ps": heard_ps}
+    parts = {"root": root or Root(), "bridge": bridge or Bridge(), "_heard_ps": heard_ps, "_lingered_ps": -1}
     host.__dict__.update(parts)
     host.working = lambda: working
-    peer = Peer(host.loop)
+    peer = Peer(host.loop, speaks)
     host.outside = peer
     task = host.loop.spawn(_for_ever(host.loop))
     host._listen(peer, task)
@@ -73,19 +81,31 @@ def pump(
 
 def test_it_sleeps_until_there_is_work() -> None:
     host, peer = pump(10 * QUIET_PS, 9 * QUIET_PS)
-    assert (peer.looks, peer.waits) == (1, 3)
+    assert (peer.looks, peer.seconds) == (1, [None] * 3)
     assert host.loop.now_ps == 10 * QUIET_PS, "simulated time stands still"
+
+
+def test_it_lingers_when_a_packet_came_lately() -> None:
+    host, peer = pump(10 * QUIET_PS, 9 * QUIET_PS + 1)
+    assert peer.seconds == [LINGER_S], "the peer gets a moment, then the endpoint goes on in silence"
+    assert host.outside is not None
+    host._listen(host.outside, host.loop.spawn(_for_ever(host.loop)))
+    assert peer.seconds == [LINGER_S], "one moment for each silence"
+
+
+def test_what_comes_in_that_moment_needs_no_simulated_time() -> None:
+    host, peer = pump(10 * QUIET_PS, 9 * QUIET_PS + 1, speaks=1)
+    assert (peer.waits, host.loop.next_due()) == (1, 10 * QUIET_PS + 1)
 
 
 @pytest.mark.parametrize(
     ("heard_ps", "root", "bridge", "working"),
     [
-        (9 * QUIET_PS + 1, Root(), Bridge(), False),
         (0, Root(["completion of a read"]), Bridge(), False),
         (0, Root(), Bridge(queued=1), False),
         (0, Root(), Bridge(), True),
     ],
-    ids=["a packet came lately", "something is owed", "a packet is on its way in", "a chain is not used"],
+    ids=["something is owed", "a packet is on its way in", "a chain is not used"],
 )
 def test_it_goes_on(heard_ps: int, root: Root, bridge: Bridge, working: bool) -> None:
     host, peer = pump(10 * QUIET_PS, heard_ps, root, bridge, working)

@@ -136,8 +136,9 @@ class GuestSession:
         self._select(0.0)
         self._check_limits()
 
-    def wait(self) -> None:
-        self._select(max(0.0, self._seconds_left()))
+    def wait(self, seconds: float | None = None) -> None:
+        left = max(0.0, self._seconds_left())
+        self._select(left if seconds is None else min(seconds, left))
         self._check_limits()
 
     def _select(self, seconds: float) -> None:

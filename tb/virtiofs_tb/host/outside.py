@@ -18,6 +18,8 @@ class Outside(Protocol):
         """Take what has come, without waiting."""
         ...
 
-    def wait(self) -> None:
-        """Return when something has come, or when the time for it has run out."""
+    def wait(self, seconds: float | None = None) -> None:
+        """Return when something has come, or when the time for it has run out: `seconds` at most, None for as long as
+        the peer may be silent.
+        """
         ...

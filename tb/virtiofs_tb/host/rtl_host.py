@@ -57,6 +57,9 @@ LISTEN_PS = 500_000
 QUIET_PS = 4_000_000
 """So long without a packet, and nothing owed: the endpoint has nothing to do. Silent work inside it that belongs to no
 chain (a reset, a notification) is far shorter."""
+LINGER_S = 0.002
+"""As soon as nothing is owed, a peer gets so long in wall-clock time to ask for more before the endpoint is let work on
+in silence: most often it does, and simulated time in which nothing happens is spared."""
 
 
 class BridgeLink:
@@ -149,6 +152,7 @@ class RtlHost(HostBase):
         self.wakes = 0
         self.python_s = 0.0
         self._heard_ps = 0  # of the endpoint
+        self._lingered_ps = -1  # what was heard last when the peer got its time
         self._beside = False  # tasks of cocotb have a part in what runs: cocotb is woken each time
         wake = dut.wake
         if not isinstance(wake, LogicObject):
@@ -216,15 +220,19 @@ class RtlHost(HostBase):
         """Take what a peer has said; while there is nothing to do for anybody, wait for it in wall-clock time."""
         outside.look()
         self._advance()
-        while self._quiet() and not task.done() and self.outside is not None:
-            outside.wait()
+        while not task.done() and self.outside is not None and self._nothing_owed():
+            if self.loop.now_ps - self._heard_ps >= QUIET_PS:
+                outside.wait()
+            elif self._lingered_ps != self._heard_ps:
+                self._lingered_ps = self._heard_ps
+                outside.wait(LINGER_S)
+            else:
+                return
             self._advance()
 
-    def _quiet(self) -> bool:
-        """Nothing is due, owed, or on its way into the endpoint, and it is silent and has nothing to do."""
-        if self.loop.now_ps - self._heard_ps < QUIET_PS or self.working():
-            return False
-        if self.loop.next_due() is not None or self.root.owed():
+    def _nothing_owed(self) -> bool:
+        """Nothing is due, owed, or on its way into the endpoint, and it has begun nothing that it has not ended."""
+        if self.loop.next_due() is not None or self.root.owed() or self.working():
             return False
         return not any(self.bridge.waiting(port) for port in _INPUTS)
 

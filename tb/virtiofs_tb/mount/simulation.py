@@ -14,6 +14,8 @@ from virtiofs_tb.simulation import SimulationTest
 class MountTest(SimulationTest):
     """Runs what mount/request.py put into the environment."""
 
+    limit_ps = None
+
     def entry(self) -> Entry:
         self.mount = MountRun(mountpoint_of_environment())
         return self.mount.entry()

@@ -13,12 +13,14 @@ FILE = "traffic.json"
 class Traffic:
     """requests, notifications: how many, by name. busy_s: wall-clock seconds in which something was asked or owed.
 
-    notice: why the mount could not be taken away at once, if so.
+    cpu_s: processor time of the mount's process, in which everything but the program that uses the mount happens: what
+    the rate is on a machine that others use too. notice: why the mount could not be taken away at once, if so.
     """
 
     requests: dict[str, int] = field(default_factory=dict)
     notifications: dict[str, int] = field(default_factory=dict)
     busy_s: float = 0.0
+    cpu_s: float = 0.0
     notice: str = ""
 
     @property
@@ -27,10 +29,16 @@ class Traffic:
         return sum(self.requests.values()) / self.busy_s if self.busy_s else 0.0
 
     @property
+    def cpu_rate(self) -> float:
+        """Requests a second of processor time."""
+        return sum(self.requests.values()) / self.cpu_s if self.cpu_s else 0.0
+
+    @property
     def text(self) -> str:
         """For a person."""
         count, messages = sum(self.requests.values()), sum(self.notifications.values())
         line = f"{count:,} requests of the kernel in {self.busy_s:.1f} s of work: {self.rate:,.0f} a second"
+        line += f", {self.cpu_rate:,.0f} a second of processor time"
         line += f"; {messages:,} notifications to it"
         return f"{line}\n{self.notice}" if self.notice else line
 

@@ -28,6 +28,7 @@ class Campaign:
         self.traffic = Traffic(seed, server)
         self.seen: Seen = Counter()
         self.resets = 0
+        self.waiting: dict[int, Sent] = {}  # by context
 
     def run(self, batches: int) -> None:
         """Raises Mismatch, EngineError."""
@@ -51,9 +52,10 @@ class Campaign:
             self.engine.stall(*(self.random.choice([0, 0, 30, 80]) for _ in range(3)))
 
     def _single(self, sent: Sent) -> None:
-        reply = self.engine.one(sent.message, sent.writable, sent.lane)
-        self._count(sent, reply)
-        self.judge.judge([(sent, reply)])
+        ctx = self.engine.send(sent)
+        replies = self.engine.run()
+        self._count(sent, replies[ctx])
+        self.judge.judge([(sent, ctx)], replies)
 
     def _batch(self) -> None:
         count = self.random.choice([1, 1, 2, 6])
@@ -61,13 +63,14 @@ class Campaign:
         main = [self.traffic.main() for _ in range(count)]
         express = [self.traffic.express() for _ in range(self.random.choice([0, 0, 1, 2]))]
         line = self._mixed(main, express)
-        contexts = [self.engine.send(sent) for sent in line]
-        replies = self.engine.run()
-        answered = [(sent, replies[ctx]) for sent, ctx in zip(line, contexts, strict=True)]
-        for sent, reply in answered:
-            self._count(sent, reply)
-        fast = [pair for pair in answered if any(pair[0] is sent for sent in express)]
-        self.judge.judge([pair for pair in answered if pair not in fast], fast)
+        asked = [(sent, self.engine.send(sent)) for sent in line]
+        may_wait = self.waiting or any(opcode_of(sent) == Opcode.SETLKW for sent in main)
+        replies = self.engine.settle() if may_wait else self.engine.run()
+        self.waiting |= {ctx: sent for sent, ctx in asked}
+        for ctx, reply in replies.items():
+            self._count(self.waiting.pop(ctx), reply)
+        fast = [pair for pair in asked if any(pair[0] is sent for sent in express)]
+        self.judge.judge([pair for pair in asked if pair not in fast], replies, fast)
 
     def _mixed(self, main: list[Sent], express: list[Sent]) -> list[Sent]:
         places = sorted(self.random.sample(range(len(main) + len(express)), len(express)))
@@ -81,16 +84,21 @@ class Campaign:
         self.traffic.careful = True
         main = [self.traffic.main() for _ in range(self.random.randint(0, 4))]
         self.traffic.careful = False
-        contexts = [self.engine.send(sent) for sent in main]
+        asked = [(sent, self.engine.send(sent)) for sent in main]
         replies = self.engine.step(self.random.choice([0, 5, 50, 100, 200, 400, 1000]))
         self.engine.reset()
         self.engine.run()
-        self.judge.cut_off([(sent, replies.get(ctx)) for sent, ctx in zip(main, contexts, strict=True)])
+        self.waiting.clear()
+        self.judge.cut_off(asked, replies)
 
     def _count(self, sent: Sent, reply: Reply) -> None:
-        opcode = int.from_bytes(sent.message[4:8], "little")
         error = None if reply.data is None else -int.from_bytes(reply.data[4:8], "little", signed=True)
-        self.seen[opcode, error] += 1
+        self.seen[opcode_of(sent), error] += 1
+
+
+def opcode_of(sent: Sent) -> int:
+    """Of a message that may be too short for one."""
+    return int.from_bytes(sent.message[4:8], "little")
 
 
 def campaign(executable: Path, seed: int, batches: int, limits: Limits) -> Campaign:

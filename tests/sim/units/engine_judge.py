@@ -1,20 +1,30 @@
 """Judges the engine's replies by the golden file system. Requests of the main path take effect in the order in which
 they were sent; those of the express path, and a reset, anywhere among those that were open at the same time. All
-orders that explain the replies are kept, as file systems that differ."""
+orders that explain the replies are kept, as file systems that differ. Requests that wait for a lock are answered in a
+later batch, if at all."""
 
 from __future__ import annotations
 
 import copy
+import errno
 import pickle
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tests.sim.units.engine_bench import Reply, Sent
 from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.ramfs import RamfsServer
 from virtiofs_model.ramfs.message import NAMES_WITHIN
+from virtiofs_model.ramfs.server import NOT_YET
 
 MOST = 64
 """More file systems than this at a time would mean that the traffic cannot be judged."""
+
+
+INTERRUPTED = (-errno.EINTR).to_bytes(4, "little", signed=True)
+Asked = tuple[Sent, int]
+"""A request, and its context."""
+Replies = Mapping[int, Reply]
+"""All that came since the last batch, by context and in their order."""
 
 
 class Mismatch(Exception):
@@ -32,39 +42,39 @@ class Judge:
         for state in self.states:
             state.set_time(seconds, nanoseconds)
 
-    def judge(self, main: Sequence[tuple[Sent, Reply]], express: Sequence[tuple[Sent, Reply]] = ()) -> None:
-        """Requests that were open together, all answered. Raises Mismatch."""
+    def judge(self, main: Sequence[Asked], replies: Replies, express: Sequence[Asked] = ()) -> None:
+        """Requests that were open together, all answered but those that wait for a lock. Raises Mismatch."""
         reasons: list[str] = []
-        found = [
-            state
-            for begin in self.states
-            for order in orders(main, express)
-            if (state := explained(begin, order, reasons)) is not None
-        ]
+        found = []
+        for begin in self.states:
+            for order in orders(main, express):
+                run = Run(begin, replies)
+                if run.serve(order, reasons) and run.late_ones_agree(reasons, all_of_them=True):
+                    found.append(run.state)
         if not found:
             raise Mismatch("\n".join(dict.fromkeys(reasons)))
         self._keep(found)
 
-    def cut_off(self, main: Sequence[tuple[Sent, Reply | None]]) -> None:
+    def cut_off(self, main: Sequence[Asked], replies: Replies) -> None:
         """Requests of the main path, the later ones without a reply, then a reset. Raises Mismatch.
 
         The one that was on may have ended as if its data could not be read.
         """
-        answered = [(sent, reply) for sent, reply in main if reply is not None]
-        rest = [sent for sent, reply in main if reply is None]
+        answered = max((index + 1 for index, (_, ctx) in enumerate(main) if ctx in replies), default=0)
         reasons: list[str] = []
         found: list[RamfsServer] = []
         for begin in self.states:
-            state = explained(begin, answered, reasons)
-            if state is None:
+            run = Run(begin, replies)
+            if not run.serve(main[:answered], reasons):
                 continue
-            for count in range(len(rest) + 1):
-                for broken in (False, True)[: 1 + (count > 0)]:
-                    after = copy.deepcopy(state)
-                    for index, sent in enumerate(rest[:count]):
-                        without_data(after, sent) if broken and index == count - 1 else serve(after, sent)
-                    after.reset()
-                    found.append(after)
+            for count in range(answered, len(main) + 1):
+                for broken in (False, True)[: 1 + (count > answered)]:
+                    after = run.copy()
+                    for index, (sent, ctx) in enumerate(main[answered:count], answered + 1):
+                        after.do(sent, ctx, broken=broken and index == count)
+                    if after.late_ones_agree(reasons, all_of_them=False):
+                        after.state.reset()
+                        found.append(after.state)
         if not found:
             raise Mismatch("\n".join(dict.fromkeys(reasons)))
         self._keep(found)
@@ -75,9 +85,7 @@ class Judge:
             raise Mismatch(f"{len(self.states)} file systems explain the replies")
 
 
-def orders(
-    main: Sequence[tuple[Sent, Reply]], express: Sequence[tuple[Sent, Reply]]
-) -> Iterator[list[tuple[Sent, Reply]]]:
+def orders(main: Sequence[Asked], express: Sequence[Asked]) -> Iterator[list[Asked]]:
     """All ways to merge the two."""
     if not main or not express:
         yield [*main, *express]
@@ -88,30 +96,60 @@ def orders(
         yield [express[0], *rest]
 
 
-def explained(begin: RamfsServer, order: Sequence[tuple[Sent, Reply]], reasons: list[str]) -> RamfsServer | None:
-    """The file system behind these requests, where it gives these replies; else None and a reason."""
-    state = copy.deepcopy(begin)
-    for sent, reply in order:
-        expected = serve(state, sent)
-        if expected != reply.data:
-            reasons.append(difference(sent, expected, reply.data))
-            return None
-    return state
+class Run:
+    """One order of requests on a copy of a file system. late: answers of those that waited, by context."""
+
+    def __init__(self, begin: RamfsServer, replies: Replies) -> None:
+        self.state = copy.deepcopy(begin)
+        self.replies = replies
+        self.late: dict[int, bytes] = {}
+
+    def copy(self) -> Run:
+        """To go on in another way."""
+        other = Run(self.state, self.replies)
+        other.late = dict(self.late)
+        return other
+
+    def serve(self, order: Sequence[Asked], reasons: list[str]) -> bool:
+        """Whether the file system gives these replies; else a reason is added."""
+        for sent, ctx in order:
+            expected = self.do(sent, ctx)
+            if expected == NOT_YET:
+                continue
+            seen = self.replies.get(ctx)
+            if seen is None or expected != seen.data:
+                reasons.append(difference(sent, expected, None if seen is None else seen.data))
+                return False
+        return True
+
+    def do(self, sent: Sent, ctx: int, broken: bool = False) -> bytes | None:
+        """The golden reply. broken: a reset comes before the data."""
+        message = sent.message
+        if sent.unreadable and len(message) > NAMES_WITHIN:
+            message = message[:NAMES_WITHIN]
+        if broken and int.from_bytes(message[4:8], "little") in (Opcode.WRITE, Opcode.SYMLINK):
+            message = message[:-1]
+        reply = self.state.handle(message, sent.writable, len(sent.message), token=ctx)
+        for token, data in self.state.late_replies():
+            assert isinstance(token, int)
+            self.late[token] = data
+        return reply
+
+    def late_ones_agree(self, reasons: list[str], all_of_them: bool) -> bool:
+        """Whether those that waited got these answers and no others, in this order. One that was interrupted may be
+        answered at any time. Not all of them: a reset came."""
+        waiting = {wait.token for wait in self.state.locks.waits}
+        seen = {ctx: reply.data for ctx, reply in self.replies.items() if ctx in self.late or ctx in waiting}
+        expected = self.late if all_of_them else {ctx: data for ctx, data in self.late.items() if ctx in seen}
+        agree = seen == expected and in_order(seen) == in_order(expected)
+        if not agree:
+            reasons.append(f"requests that waited: expected {expected}, got {seen}")
+        return agree
 
 
-def serve(state: RamfsServer, sent: Sent) -> bytes | None:
-    """The golden reply."""
-    if sent.unreadable and len(sent.message) > NAMES_WITHIN:
-        return state.handle(sent.message[:NAMES_WITHIN], sent.writable, len(sent.message))
-    return state.handle(sent.message, sent.writable)
-
-
-def without_data(state: RamfsServer, sent: Sent) -> None:
-    """The same where a reset came before the data."""
-    if int.from_bytes(sent.message[4:8], "little") in (Opcode.WRITE, Opcode.SYMLINK):
-        state.handle(sent.message[:-1], sent.writable, len(sent.message))
-    else:
-        serve(state, sent)
+def in_order(late: Mapping[int, bytes | None]) -> list[int]:
+    """The contexts of those whose order counts."""
+    return [ctx for ctx, data in late.items() if data is None or data[4:8] != INTERRUPTED]
 
 
 def digest(state: RamfsServer) -> bytes:
@@ -127,7 +165,8 @@ def digest(state: RamfsServer) -> bytes:
         for _, inode in sorted(store.inodes.items())
     ]
     plain = {name: value for name, value in vars(store).items() if name not in ("inodes", "journal", "counters")}
-    return pickle.dumps((inodes, sorted(plain.items(), key=str), vars(store.counters), state.minor))
+    locks = (sorted(state.locks.held, key=str), state.locks.waits)
+    return pickle.dumps((inodes, sorted(plain.items(), key=str), vars(store.counters), state.minor, locks))
 
 
 def difference(sent: Sent, expected: bytes | None, seen: bytes | None) -> str:

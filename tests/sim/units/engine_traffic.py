@@ -12,6 +12,7 @@ from tests.sim.units.engine_bench import Sent
 from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.ramfs import RamfsServer
 from virtiofs_model.ramfs.inode import PAGE, Inode
+from virtiofs_model.ramfs.locks import LAST_BYTE
 
 NAMES = [b"a", b"b", b"c", b"d" * 31, b"e" * 32, b"f" * 33, b"g" * 255, b".", b"..", b"", b"h/i", b"j" * 256, b"k"]
 GOOD = 7
@@ -42,7 +43,7 @@ class Traffic:
             (4, self._link), (5, self._open), (9, self._read), (10, self._write), (2, self._statfs),
             (6, self._release), (2, self._sync), (3, self._opendir), (6, self._readdir), (1, self._access),
             (7, self._create), (3, self._tmpfile), (6, self._fallocate), (1, self._init), (1, self._destroy),
-            (1, self._other),
+            (1, self._other), (14, self._lock),
         ]  # fmt: skip
 
     # ---- whole requests ----
@@ -66,7 +67,8 @@ class Traffic:
             body = struct.pack("<II", count, 0) + b"".join(struct.pack("<QQ", *pair) for pair in pairs)
             opcode, nodeid = Opcode.BATCH_FORGET, 0
         else:
-            opcode, nodeid, body = Opcode.INTERRUPT, 0, struct.pack("<Q", 7)
+            waits = [wait.unique for wait in self.server.locks.waits]
+            opcode, nodeid, body = Opcode.INTERRUPT, 0, struct.pack("<Q", self._pick([*waits, self._unique]))
         return self._finish(opcode, nodeid, body)
 
     def begin(self) -> Sent:
@@ -89,7 +91,7 @@ class Traffic:
         writable = self._pick([1 << 21, 1 << 21, PAGE + 16, 160, 144, 120])
         if self._rare():
             writable = self._pick([0, 15, 16, 17, 23, 24, 31, 79, 95, 119, 143, 159])
-        lane = 0 if opcode in EXPRESS or self._rare() else 2
+        lane = 0 if opcode in EXPRESS or (opcode != Opcode.SETLKW and self._rare()) else 2
         return Sent(message or bytes(1), writable, lane, self._unreadable(opcode, message))
 
     def _unreadable(self, opcode: int, message: bytes) -> int:
@@ -194,12 +196,25 @@ class Traffic:
 
     def _release(self) -> tuple[int, int, bytes]:
         node = self._opened()
-        return self._pick([Opcode.RELEASE, Opcode.RELEASEDIR]), node, struct.pack("<Q16x", self._fh(node))
+        body = struct.pack("<QIIQ", self._fh(node), 0, self._pick([0, 1, 2, 3]), self._owner())
+        return self._pick([Opcode.RELEASE, Opcode.RELEASEDIR]), node, body
 
     def _sync(self) -> tuple[int, int, bytes]:
         node = self._opened()
         opcode = self._pick([Opcode.FLUSH, Opcode.FSYNC, Opcode.FSYNCDIR])
-        return opcode, node, struct.pack("<Q16x", self._fh(node))
+        return opcode, node, struct.pack("<QQQ", self._fh(node), 0, self._owner())
+
+    def _lock(self) -> tuple[int, int, bytes]:
+        node = self._opened()
+        opcode = self._pick([Opcode.GETLK, Opcode.SETLK, Opcode.SETLK, Opcode.SETLKW, Opcode.SETLKW])
+        start = self._pick([0, 0, 1, 5, 9, LAST_BYTE])
+        end = self._pick([start, start + 1, start + 5, LAST_BYTE])
+        if self._rare():
+            start, end = self._pick([(9, 8), (0, LAST_BYTE + 1), (HUGE, HUGE), (1, 0)])
+        kind = self._pick([3, 1 << 31] if self._rare() else [0, 1, 1, 2])
+        flags = self._pick([0, 0, 0, 1])
+        body = struct.pack("<4Q4I", self._fh(node), self._owner(), start, min(end, HUGE), kind, self._unique, flags, 0)
+        return opcode, node, body
 
     def _readdir(self) -> tuple[int, int, bytes]:
         node = self._of(lambda inode: inode.is_directory and inode.opens > 0)
@@ -286,6 +301,9 @@ class Traffic:
 
     def _mode(self) -> int:
         return self.random.getrandbits(12)
+
+    def _owner(self) -> int:
+        return self._pick([1, 2, 3, HUGE])
 
     def _flags(self) -> int:
         return self._pick([0, 1, 2, 0o1000, 0o1001, 0o1002, 0o200, 0o1202])

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.sim.units.engine_bench import Engine, Sent
+from tests.sim.units.engine_bench import Engine, Reply, Sent
 from tests.sim.units.engine_campaign import campaign, message
 from tests.sim.units.engine_judge import Judge, Mismatch
+from tests.sim.units.lock_requests import READ, Want, create, init
 from tests.sim.units.unit_build import build_unit
 from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.ramfs import Limits, RamfsServer, Tree
@@ -35,7 +36,10 @@ MET = {
     Opcode.WRITE: (0, errno.EBADF, errno.EINVAL, errno.EFBIG, errno.ENOSPC, errno.EIO),
     Opcode.READDIRPLUS: (0, errno.EBADF),
     Opcode.FALLOCATE: (0, errno.EOPNOTSUPP, errno.EFBIG, errno.EINVAL),
-    Opcode.INTERRUPT: (errno.EAGAIN,),
+    Opcode.INTERRUPT: (0, errno.EAGAIN),
+    Opcode.GETLK: (0, errno.EINVAL, errno.EBADF),
+    Opcode.SETLK: (0, errno.EAGAIN, errno.EINVAL, errno.EBADF),
+    Opcode.SETLKW: (0, errno.EINTR, errno.EBADF, errno.EINVAL, errno.ENOLCK),
 }
 
 
@@ -118,18 +122,18 @@ def test_the_judge_sees_a_wrong_byte() -> None:
     judge = Judge(RamfsServer(Tree(limits(SMALL))))
     init = Sent(message(Opcode.INIT, 0, struct.pack("<4I48x", 7, 45, 0, 0)), 80)
     with Engine(build(), 1) as engine:
-        judge.judge([(init, engine.one(init.message, 80))])
+        judge.judge([(init, 0)], {0: engine.one(init.message, 80)})
         look = Sent(message(Opcode.GETATTR, 1, bytes(16)), 120)
         reply = engine.one(look.message, 120)
-    judge.judge([(look, reply)])
+    judge.judge([(look, 0)], {0: reply})
     assert reply.data is not None
     for at in (0, 4, 8, 16, 100):
         wrong = bytearray(reply.data)
         wrong[at] ^= 1
         with pytest.raises(Mismatch, match=f"byte {at} differs"):
-            judge.judge([(look, type(reply)(bytes(wrong), reply.latency))])
+            judge.judge([(look, 0)], {0: Reply(bytes(wrong), reply.latency)})
     with pytest.raises(Mismatch, match="got no reply"):
-        judge.judge([(look, type(reply)(None, reply.latency))])
+        judge.judge([(look, 0)], {0: Reply(None, reply.latency)})
 
 
 def test_the_judge_sees_another_order() -> None:
@@ -139,7 +143,26 @@ def test_the_judge_sees_another_order() -> None:
     make = Sent(message(Opcode.MKDIR, 1, struct.pack("<II", 0, 0) + b"a\0"), 144)
     look = Sent(message(Opcode.LOOKUP, 1, b"a\0"), 144)
     with Engine(build(), 1) as engine:
-        answered = [(sent, engine.one(sent.message, sent.writable)) for sent in (init, make, look)]
+        replies = {ctx: engine.one(sent.message, sent.writable) for ctx, sent in enumerate((init, make, look))}
     with pytest.raises(Mismatch):
-        judge.judge([answered[0], answered[2], answered[1]])
-    judge.judge(answered)
+        judge.judge([(init, 0), (look, 2), (make, 1)], replies)
+    judge.judge([(init, 0), (make, 1), (look, 2)], replies)
+
+
+def test_the_judge_sees_a_wrong_end_of_a_wait() -> None:
+    """No answer, an answer too early, another errno, another order of two that were granted."""
+    begin = [init(), create(), Want(1).set(), Want(2, READ).wait(2), Want(3, READ).wait(3)]
+    line = [Sent(message, 160) for message in (*begin, Want(1).unlock())]
+    with Engine(build(), 1) as engine:
+        asked = [(sent, engine.send(sent)) for sent in line]
+        replies = engine.settle()
+    first, second, last = (ctx for _, ctx in asked[-3:])
+    assert list(replies)[-3:] == [last, first, second]
+    Judge(RamfsServer(Tree(limits(SMALL)))).judge(asked, replies)
+    other = Reply(bytes(4) + bytes([0xF5]) + bytes(11), 0)
+    swapped = {ctx: replies[ctx] for ctx in (*(ctx for _, ctx in asked[:3]), last, second, first)}
+    for wrong in ({**replies, first: other}, swapped, {ctx: reply for ctx, reply in replies.items() if ctx != first}):
+        with pytest.raises(Mismatch, match="requests that waited"):
+            Judge(RamfsServer(Tree(limits(SMALL)))).judge(asked, wrong)
+    with pytest.raises(Mismatch, match="requests that waited"):
+        Judge(RamfsServer(Tree(limits(SMALL)))).judge(asked[:-1], replies)
