@@ -15,6 +15,7 @@ from virtiofs_model.errors import ErrorCode
 from virtiofs_model.layouts.dpu import CacheOption
 from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.ramfs import NOT_YET, RamfsServer
+from virtiofs_model.ramfs.message import unread
 from virtiofs_model.virtqueue import slices
 
 LONGEST = (1 << 20) + 4096
@@ -56,7 +57,8 @@ class RamfsEngine:
         length = chain.readable_bytes
         try:
             if length <= LONGEST:
-                for piece in slices(chain.readable, len(head), length - len(head)):
+                wanted = length - unread(int.from_bytes(head[4:8], "little"))
+                for piece in slices(chain.readable, len(head), max(0, wanted - len(head))):
                     for offset in range(0, piece.length, JOB_BLOCK):
                         size = min(JOB_BLOCK, piece.length - offset)
                         message += yield from self._dma.read(piece.address + offset, size)

@@ -24,6 +24,12 @@ _SIZES = {Opcode.INIT: INIT_SIZE, Opcode.SETXATTR: IN_HEADER_SIZE + FUSE_COMPAT_
 _NAMES = {Opcode.SYMLINK: 1, Opcode.TMPFILE: 0}
 """Names that are looked for, where that is another number than the message has: a target has no form."""
 
+
+def unread(opcode: int) -> int:
+    """How many bytes at the end of the message nobody looks at: the one that counts as the NUL of a target."""
+    return 1 if opcode == Opcode.SYMLINK else 0
+
+
 S = TypeVar("S", bound=LittleEndianStructure)
 
 
@@ -57,7 +63,7 @@ class Request:
             self.names.append(message[at:end])
             at = end + 1
         self.data_size = max(0, length - at)
-        self.data = message[at:] if len(message) == length else None
+        self.data = message[at:] if len(message) >= length - unread(self.opcode) else None
 
     def body(self, struct: type[S]) -> S:
         """The structure behind fuse_in_header; what an older client leaves out is 0."""

@@ -13,6 +13,7 @@ from virtiofs_model.engine import HEAD_BYTES_MAX
 from virtiofs_model.layouts.dpu import DpuRegister
 from virtiofs_model.ramfs import Limits, RamfsServer, Tree
 from virtiofs_model.ramfs.inode import Time
+from virtiofs_model.ramfs.message import unread
 from virtiofs_tb.profile import Profile
 from virtiofs_tb.scoreboards.base import Scoreboard
 from virtiofs_tb.scoreboards.clock import Move
@@ -117,7 +118,8 @@ class FileSystemScoreboard(Scoreboard):
         head = min(size, HEAD_BYTES_MAX)
         if not store.covers(0, head):
             return None
-        have = size if store.covers(0, size) else head
+        whole = size - unread(int.from_bytes(store.data[4:8], "little"))
+        have = size if store.covers(0, size) else whole if store.covers(0, whole) else head
         return RequestHappening(
             begin, ENDLESS, 0, message=bytes(store.data[:have]), length=size, writable=chain.writable,
             where=str(chain), since=since,
