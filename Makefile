@@ -4,6 +4,7 @@
 PYTHON ?= python3
 export VIRTIOFS_TEST    := $(value TEST)
 export VIRTIOFS_SEED    := $(value SEED)
+export VIRTIOFS_SEEDS   := $(value SEEDS)
 export VIRTIOFS_WAVES   := $(value WAVES)
 export VIRTIOFS_JOBS    := $(value JOBS)
 export VIRTIOFS_DUT     := $(value DUT)
@@ -27,11 +28,11 @@ endif
 
 setup = @$(PYTHON) tools/bootstrap.py $(1) && .venv/bin/virtiofs-tb $(2)
 
-.PHONY: linux help sim waves test list lint lock peers mount umount bench synth clean
+.PHONY: linux help sim waves campaign test list lint lock peers mount umount bench synth clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
-	@echo "  variables: TEST=name SEED=n WAVES=1 JOBS=n DUT=file.f PROFILE=file.toml ENGINE=ramfs|firmware WITHOUT=scoreboard FROM=time TO=time GROUPS=names MNT=directory PYTHON=python3.x"
+	@echo "  variables: TEST=name SEED=n SEEDS=1-50 WAVES=1 JOBS=n DUT=file.f PROFILE=file.toml ENGINE=ramfs|firmware WITHOUT=scoreboard FROM=time TO=time GROUPS=names MNT=directory PYTHON=python3.x"
 
 sim: ## run a simulation (TEST=main) and print its summary
 	$(call setup,sim,sim)
@@ -41,6 +42,9 @@ waves: ## run TEST with SEED again with waves (of FROM to TO), and files for GTK
 
 test: ## all tests: unit tests without a simulator, then simulations
 	$(call setup,sim,test)
+
+campaign: ## one test with many seeds (TEST=trees SEEDS=1-50), and a table of what each run checked
+	$(call setup,sim,campaign)
 
 peers: ## hold the endpoint beside QEMU's device and virtiofsd, and run tests/peers
 	$(call setup,peers,peers)

@@ -34,6 +34,7 @@ from virtiofs_tb.arguments import (
     parse_scoreboards,
     parse_tests,
 )
+from virtiofs_tb.campaign import campaign
 from virtiofs_tb.guest.command import linux
 from virtiofs_tb.model_run import model
 from virtiofs_tb.mount.command import mount, umount
@@ -136,6 +137,7 @@ def waves(
 cli.add_command(linux)
 cli.add_command(model)
 cli.add_command(shrink)
+cli.add_command(campaign)
 cli.add_command(mount)
 cli.add_command(umount)
 cli.add_command(peers)
