@@ -104,9 +104,9 @@ module virtio_fs_endpoint
 
     if (RAMFS) begin : gen_ramfs
         ramfs_engine #(.DATA_W(DATA_W), .INODES(RAMFS_INODES), .PAGES(RAMFS_PAGES)) ramfs_engine (
-            .clk, .rst, .clock, .engine_request(ramfs_request), .engine_job(ramfs_job), .engine_done(ramfs_done),
-            .engine_reply(ramfs_reply), .engine_notify(ramfs_notify), .engine_control(ramfs_control),
-            .engine_control_ack(ramfs_control_ack), .storage(ramfs_storage)
+            .clk, .rst, .clock, .device, .engine_request(ramfs_request), .engine_job(ramfs_job),
+            .engine_done(ramfs_done), .engine_reply(ramfs_reply), .engine_notify(ramfs_notify),
+            .engine_control(ramfs_control), .engine_control_ack(ramfs_control_ack), .storage(ramfs_storage)
         );
     end else begin : gen_no_ramfs
         ramfs_absent ramfs_absent (

@@ -1,5 +1,5 @@
 // READDIR and READDIRPLUS: puts whole records of a directory into the listing buffer until its end, or until one does
-// not fit. READDIRPLUS counts one more lookup of each inode that it shows, but not for "." and "..".
+// not fit. READDIRPLUS counts one more lookup of each inode that it shows, but not for "." and "..", nor for the DPU.
 //
 // Between two records the lister stands still while `hold` is high.
 module directory_lister
@@ -95,7 +95,7 @@ module directory_lister
             head.dirent.off = 64'(dots_reg) + 64'd1;
             head.dirent.file_type = DT_DIR;
         end else begin
-            head.entry_out = entry_out(look_record.child, node);
+            head.entry_out = entry_out(look_record.child, node, list_reg.valid_seconds);
             head.dirent.ino = nodeid(look_record.child, node);
             head.dirent.off = {look_record.sequence_number, 32'(entry_reg)};
             head.dirent.file_type = {28'b0, node.mode[15:12]};
@@ -135,7 +135,7 @@ module directory_lister
     logic begin_record;
     assign begin_record = (state_reg == DOT && lent && !hold && fits)
         || (state_reg == COUNT && node_ready)
-        || (state_reg == NODE && node_ready && !list_reg.plus);
+        || (state_reg == NODE && node_ready && !list_reg.look);
 
     always_ff @(posedge clk) begin
         list_done <= 1'b0;
@@ -161,7 +161,7 @@ module directory_lister
                 if (look_record.sequence_number <= list_reg.cookie[63:32]) state_reg <= ENTRY;
                 else if (!fits) state_reg <= FINISH;
             end
-            NODE: if (node_ready) state_reg <= list_reg.plus ? COUNT : EMIT;
+            NODE: if (node_ready) state_reg <= list_reg.look ? COUNT : EMIT;
             COUNT: if (node_ready) state_reg <= EMIT;
             EMIT: begin
                 piece_reg <= piece_reg + 7'd1;

@@ -41,14 +41,15 @@ module ramfs_actor
     input  logic               node_ready,
     input  logic               node_done,
     // The data mover.
-    input  logic               abandon,         // the device is reset: no job ends any more
+    input  logic               abandon,         // the device is reset: no job of the driver's ends any more
     output logic               job_valid,
     input  logic               job_ready,
     output mover_job_t         job,
     input  logic               done_valid,
     input  mover_done_t        job_end,
     input  logic [WINDOWS-1:0] window_busy,
-    output logic [WINDOWS-1:0] window_release
+    output logic [WINDOWS-1:0] window_release,
+    output logic [WINDOWS-1:0] window_kept      // of the DPU: a reset does not close it
 );
     typedef enum logic [3:0] {
         IDLE, PICK, PAGES, PAGES_WAIT, JOB, JOB_WAIT, NAMES, NAMES_WAIT, NODES, NODES_WAIT
@@ -86,10 +87,16 @@ module ramfs_actor
     logic job_over;
     assign job_done = done_valid && job_end.ctx == request.ctx && job_end.epoch == request.epoch;
     assign job_good = job_done && job_end.result == 8'(pipeline_pkg::JOB_OK);
-    assign job_over = state_reg == JOB_WAIT && (job_done || abandon);
+    assign job_over = state_reg == JOB_WAIT && (job_done || (abandon && !is_of_dpu(request)));
     always_comb begin
         window_release = '0;
         window_release[window] = job_over || (state_reg == PAGES_WAIT && page_done && page_rsp.no_space);
+    end
+
+    always_ff @(posedge clk) begin
+        if (state_reg == IDLE) window_kept <= window_kept & window_busy;
+        else if (page_valid && page_ready) window_kept[window] <= is_of_dpu(request);
+        if (rst) window_kept <= '0;
     end
 
     always_ff @(posedge clk) begin

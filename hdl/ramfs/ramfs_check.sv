@@ -10,7 +10,7 @@ module ramfs_check
     input  in_header_t       header,
     input  body_t            body,
     input  row_t             row,
-    input  logic             active,           // there is a session
+    input  logic             active,           // there is a session (the DPU needs none)
     input  logic             parsed,           // its names were looked for
     input  name_info_t [1:0] names,
     input  logic [10:0]      names_end,
@@ -32,7 +32,7 @@ module ramfs_check
     logic [31:0] target;               // where a symbolic link's begins
     assign target = 32'(names_end);
 
-    assign swapped = header.opcode == OP_INIT_SWAPPED;
+    assign swapped = header.opcode == OP_INIT_SWAPPED && !is_of_dpu(request);
     assign unterminated = row.names != NAMES_NONE &&
         (!parsed || !names[0].ends || (row.names == NAMES_TO_RENAME && !names[1].ends));
     assign incomplete = request.readable < 32'(row.bytes) ||
@@ -66,7 +66,7 @@ module ramfs_check
         if (request.head_bytes < 16'd40 || request.writable < 32'd16 || row.reply == REPLY_NONE) verdict.mute = 1'b1;
         else if (swapped) verdict.error = EPROTO;
         else if (header.len != request.readable) verdict.error = EINVAL;
-        else if (!active && header.opcode != OP_INIT) verdict.error = EIO;
+        else if (!active && header.opcode != OP_INIT && !is_of_dpu(request)) verdict.error = EIO;
         else if (row.act == ACT_UNKNOWN) verdict.error = ENOSYS;
         else if (incomplete) verdict.error = EINVAL;
         else if (unterminated) verdict.error = ENAMETOOLONG;

@@ -1,6 +1,6 @@
 // Types of the core of the ramfs engine: what its phases hand on, and what they ask of the node table.
 package ramfs_core_pkg;
-    import ramfs_pkg::*;
+    import endpoint_pkg::engine_request_t, endpoint_pkg::ENGINE_LANE_DPU, ramfs_pkg::*;
 
     // Linux's numbers; 0: no error.
     typedef enum logic [6:0] {
@@ -109,6 +109,10 @@ package ramfs_core_pkg;
     } forget_t;
 
     // verilator lint_off UNUSEDSIGNAL
+    function automatic logic is_of_dpu(input engine_request_t request);
+        return request.lane == ENGINE_LANE_DPU;
+    endfunction
+
     function automatic logic [3:0] file_type(input logic [15:0] mode);
         return mode[15:12];
     endfunction

@@ -2,10 +2,11 @@
 // goes through the phases of the sequencer; FORGET, BATCH_FORGET and INTERRUPT overtake on the express path. A SETLKW
 // may leave it and wait.
 //
-// Not every output is of use.
+// Not every output is of use, and records are taken whole.
 // verilator lint_off PINCONNECTEMPTY
+// verilator lint_off UNUSEDSIGNAL
 module ramfs_engine
-    import endpoint_pkg::*, ramfs_pkg::*, ramfs_core_pkg::*, ramfs_message_pkg::*, ramfs_row_pkg::*;
+    import dpu_pkg::*, endpoint_pkg::*, ramfs_pkg::*, ramfs_core_pkg::*, ramfs_message_pkg::*, ramfs_row_pkg::*;
 #(
     parameter int unsigned DATA_W = 256,
     parameter int unsigned INODES = 1024,
@@ -18,6 +19,7 @@ module ramfs_engine
     input  logic   clk,
     input  logic   rst,
     input  time_t  clock,
+    input  device_state_t device,
     stream_if.snk  engine_request,
     stream_if.src  engine_job,
     stream_if.snk  engine_done,
@@ -91,7 +93,8 @@ module ramfs_engine
     found_t           found;
 
     ramfs_sequencer #(.DATA_W(DATA_W)) ramfs_sequencer (
-        .clk, .rst, .ready(tables_ready && !reaping), .pending(reset_pending), .epoch, .clock, .idle,
+        .clk, .rst, .ready(tables_ready && !reaping), .pending(reset_pending), .epoch, .clock,
+        .valid_seconds(device.valid_seconds), .idle,
         .valid(main_valid), .take(main_take), .request, .loading, .load_addr, .load_data(main_data),
         .header, .body, .row, .now, .parse_valid, .parse_ready, .parsed, .parse_done, .check(check_verdict),
         .find, .find_done, .find_error, .found, .judge(judge_verdict),
@@ -110,7 +113,8 @@ module ramfs_engine
     name_rsp_t       name_rsp;
 
     ramfs_finder #(.INODES(INODES)) ramfs_finder (
-        .clk, .rst, .start(find), .row, .header, .body, .names, .done(find_done), .error(find_error), .found,
+        .clk, .rst, .start(find), .row, .header, .body, .names, .negative(device.cache_options[OPTION_NEGATIVE_ENTRIES] && !is_of_dpu(request)),
+        .done(find_done), .error(find_error), .found,
         .node_valid(node_valid_of[1]), .node_ready(node_ready_of[1]), .node(node_of[1]), .node_done, .node_rsp,
         .name_valid(name_valid_of[0]), .name_ready(name_ready_of[0]), .name(name_of[0]), .name_done, .name_rsp
     );
@@ -135,7 +139,7 @@ module ramfs_engine
     logic               page_done;
     page_rsp_t          page_rsp;
     logic               slot_take;
-    logic [WINDOWS-1:0] window_busy, window_release;
+    logic [WINDOWS-1:0] window_busy, window_release, window_kept;
     mover_job_t         job;
     mover_done_t        job_end;
 
@@ -155,7 +159,7 @@ module ramfs_engine
         .name_valid(name_valid_of[1]), .name_ready(name_ready_of[1]), .name_done,
         .node_valid(node_valid_of[2]), .node_ready(node_ready_of[2]), .node_done,
         .abandon(reset_pending), .job_valid(engine_job.valid), .job_ready(engine_job.ready), .job,
-        .done_valid(engine_done.valid), .job_end, .window_busy, .window_release
+        .done_valid(engine_done.valid), .job_end, .window_busy, .window_release, .window_kept
     );
 
     // ---- what inodes leave behind ----
@@ -235,7 +239,7 @@ module ramfs_engine
     page_unit #(.DATA_W(DATA_W), .INODES(INODES), .PAGES(PAGES)) page_unit (
         .clk, .rst, .ready(pages_ready), .cmd_valid(page_valid), .cmd_ready(page_ready), .cmd(page),
         .rsp_valid(page_done), .rsp(page_rsp), .hold(1'b0), .holding(), .free_pages,
-        .window_busy, .window_release(window_release | {WINDOWS{reset_pending}}), .storage
+        .window_busy, .window_release(window_release | ({WINDOWS{reset_pending}} & ~window_kept)), .storage
     );
 
     // ---- replies and jobs ----
@@ -243,8 +247,10 @@ module ramfs_engine
     stream_if #(.DATA_W(DATA_W)) main_reply ();
     ramfs_reply #(.DATA_W(DATA_W), .INODES(INODES), .PAGES(PAGES)) ramfs_reply (
         .clk, .rst, .start(reply), .done(reply_done), .request, .header, .init(init_in_t'(body[127:0])),
-        .format(row.reply), .verdict, .swapped, .slot(subject), .node(node_rsp), .lock(lock_found),
-        .free_slots, .free_pages, .written(data_length),
+        .format(row.reply), .verdict, .swapped, .slot(subject), .node(node_rsp),
+        .missing(row.act == ACT_LOOKUP && !found.first.found), .valid_seconds(device.valid_seconds),
+        .keep_cache(device.cache_options[OPTION_KEEP_CACHE]), .lock(lock_found), .free_slots,
+        .free_pages, .written(data_length),
         .stored(mapped), .stored_address(job.address), .stored_length(data_length),
         .listed, .listed_bytes(list_bytes), .listing, .out(main_reply)
     );
@@ -266,4 +272,5 @@ module ramfs_engine
     assign engine_notify.bytes = '0;
     assign engine_notify.user = '0;
 endmodule
+// verilator lint_on UNUSEDSIGNAL
 // verilator lint_on PINCONNECTEMPTY

@@ -15,6 +15,7 @@ module ramfs_finder
     input  in_header_t       header,
     input  body_t            body,
     input  name_info_t [1:0] names,
+    input  logic             negative,         // LOOKUP of a name that is not there is no error
     output logic             done,             // one cycle; then `found` stays until the next start
     output errno_e           error,
     output found_t           found,
@@ -116,7 +117,7 @@ module ramfs_finder
         found_error = OK;
         if (row.names == NAME_TO_MAKE) begin
             if (name_rsp.found && row.act != ACT_CREATE) found_error = EEXIST;
-        end else if (!name_rsp.found) begin
+        end else if (!name_rsp.found && !(negative && row.names == NAME_TO_LOOK_UP)) begin
             found_error = ENOENT;
         end
     end

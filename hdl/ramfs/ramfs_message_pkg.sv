@@ -155,6 +155,8 @@ package ramfs_message_pkg;
         logic [63:0] fh;
     } open_out_t;
 
+    localparam logic [31:0] FOPEN_KEEP_CACHE = 32'd2;
+
     typedef struct packed {
         logic [31:0] padding;
         logic [31:0] size;

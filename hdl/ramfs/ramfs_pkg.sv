@@ -83,6 +83,8 @@ package ramfs_pkg;
 
     typedef struct packed {
         logic        plus;
+        logic        look;              // one lookup more of what is shown; only with `plus`
+        logic [31:0] valid_seconds;     // of names and attributes
         node_slot_t  directory;
         logic [63:0] cookie;
         logic [12:0] budget;            // bytes of records, at most LISTING_BYTES

@@ -51,12 +51,14 @@ module ramfs_plan
     logic   makes_directory;
     logic   makes_link;
     logic   exchange;
+    logic   counts;                            // lookups and opens
     logic   nothing;                           // old and new name lead to the same inode
     fact_t  file;                              // whose data it is
     assign makes = row.act == ACT_MAKE || (row.act == ACT_CREATE && !found.first.found);
     assign makes_name = makes && row.names != NAMES_NONE;
     assign makes_directory = header.opcode == OP_MKDIR;
     assign makes_link = header.opcode == OP_SYMLINK;
+    assign counts = !is_of_dpu(request);
     assign exchange = header.opcode == OP_RENAME2 && rename.flags == RENAME_EXCHANGE;
     assign nothing = found.second.found && found.c.slot == found.d.slot;
     assign file = row.act == ACT_CREATE ? found.c : found.a;
@@ -212,7 +214,10 @@ module ramfs_plan
                 node_valid = 1'b1;
                 node.patch.pages = paged;
                 case (row.act)
-                    ACT_LOOKUP: node.patch.look = 1'b1;
+                    ACT_LOOKUP: begin
+                        node.patch.look = counts;
+                        node_valid = found.first.found;
+                    end
                     ACT_SETATTR: begin
                         node.patch.mode = setattr.valid[FATTR_MODE];
                         node.value.mode = {file.mode[15:12], setattr.mode[11:0]};
@@ -231,8 +236,8 @@ module ramfs_plan
                     ACT_MAKE: node.op = NODE_MAKE;
                     ACT_CREATE: begin
                         if (makes) node.op = NODE_MAKE;
-                        node.patch.look = 1'b1;
-                        node.patch.open = 1'b1;
+                        node.patch.look = counts;
+                        node.patch.open = counts;
                     end
                     ACT_REMOVE: begin
                         node.patch.links = c_directory ? -3'sd2 : -3'sd1;
@@ -246,10 +251,10 @@ module ramfs_plan
                     end
                     ACT_LINK: begin
                         node.patch.links = 3'sd1;
-                        node.patch.look = 1'b1;
+                        node.patch.look = counts;
                         node.patch.ctime = 1'b1;
                     end
-                    ACT_OPEN: node.patch.open = 1'b1;
+                    ACT_OPEN: node.patch.open = counts;
                     ACT_CLOSE: node.patch.close = 1'b1;
                     ACT_WRITE, ACT_FALLOCATE: begin
                         node.patch.mtime = !failed;
@@ -276,7 +281,7 @@ module ramfs_plan
             node.value.nlink = 32'd1;
             node.value.uid = header.uid;
             node.value.gid = (found.a.mode & MODE_SETGID) != 0 ? found.a.gid : header.gid;
-            node.value.lookups = 32'd1;
+            node.value.lookups = 32'(counts);
             node.value.parent = found.a.slot;
             case (header.opcode)
                 OP_MKDIR: begin
@@ -292,7 +297,7 @@ module ramfs_plan
                     node.value.size = 41'(length);
                 end
                 default: begin
-                    node.value.opens = 32'd1;
+                    node.value.opens = 32'(counts);
                     if (header.opcode == OP_TMPFILE) node.value.nlink = '0;
                 end
             endcase

@@ -22,6 +22,9 @@ module ramfs_reply
     input  logic            swapped,
     input  node_slot_t      slot,
     input  node_t           node,
+    input  logic            missing,            // there is none: LOOKUP found no name
+    input  logic [31:0]     valid_seconds,
+    input  logic            keep_cache,
     input  lock_t           lock,               // of GETLK
     input  logic [12:0]     free_slots,
     input  pages_t          free_pages,
@@ -42,6 +45,7 @@ module ramfs_reply
     init_out_t   init_out;
     statfs_out_t statfs_out;
     open_out_t   open_out;
+    fuse_entry_out_t entry;
     write_out_t  write_out;
     file_lock_t  lock_out;
     logic        other_major;
@@ -71,6 +75,8 @@ module ramfs_reply
         statfs_out.frsize = PAGE_BYTES;
         open_out = '0;
         open_out.fh = nodeid(slot, node);
+        if (keep_cache && file_type(node.mode) == TYPE_REGULAR) open_out.open_flags = FOPEN_KEEP_CACHE;
+        entry = missing ? no_entry_out(valid_seconds) : entry_out(slot, node, valid_seconds);
         write_out = '0;
         write_out.size = written;
         lock_out = '{pid: lock.pid, kind: lock.kind, finish: lock.finish, start: lock.start};
@@ -80,10 +86,10 @@ module ramfs_reply
     always_comb begin
         case (format)
             REPLY_INIT: structure = 1152'(init_out);
-            REPLY_ENTRY: structure = 1152'(entry_out(slot, node));
-            REPLY_ATTR: structure = 1152'(attr_out(slot, node));
+            REPLY_ENTRY: structure = 1152'(entry);
+            REPLY_ATTR: structure = 1152'(attr_out(slot, node, valid_seconds));
             REPLY_OPEN: structure = 1152'(open_out);
-            REPLY_CREATE: structure = {open_out, entry_out(slot, node)};
+            REPLY_CREATE: structure = {open_out, entry};
             REPLY_STATFS: structure = 1152'(statfs_out);
             REPLY_WRITE: structure = 1152'(write_out);
             REPLY_LOCK: structure = 1152'(lock_out);

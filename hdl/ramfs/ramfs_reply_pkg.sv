@@ -4,7 +4,6 @@ package ramfs_reply_pkg;
     import ramfs_pkg::*;
 
     localparam logic [31:0] BLOCK_BYTES = 32'd4096;     // st_blksize
-    localparam logic [63:0] VALID_SECONDS = 64'd1;      // of names and attributes in the client's caches
 
     // struct fuse_attr, 88 bytes.
     typedef struct packed {
@@ -85,21 +84,31 @@ package ramfs_reply_pkg;
         return a;
     endfunction
 
-    function automatic fuse_entry_out_t entry_out(input node_slot_t slot, input node_t node);
+    // valid_seconds: of names and attributes in the client's caches
+    function automatic fuse_entry_out_t entry_out(input node_slot_t slot, input node_t node,
+                                                  input logic [31:0] valid_seconds);
         fuse_entry_out_t e;
         e = '0;
         e.nodeid = nodeid(slot, node);
         e.generation = {32'b0, node.generation};
-        e.entry_valid = VALID_SECONDS;
-        e.attr_valid = VALID_SECONDS;
+        e.entry_valid = 64'(valid_seconds);
+        e.attr_valid = 64'(valid_seconds);
         e.attr = attr(slot, node);
         return e;
     endfunction
 
-    function automatic fuse_attr_out_t attr_out(input node_slot_t slot, input node_t node);
+    function automatic fuse_entry_out_t no_entry_out(input logic [31:0] valid_seconds);
+        fuse_entry_out_t e;
+        e = '0;
+        e.entry_valid = 64'(valid_seconds);
+        return e;
+    endfunction
+
+    function automatic fuse_attr_out_t attr_out(input node_slot_t slot, input node_t node,
+                                                input logic [31:0] valid_seconds);
         fuse_attr_out_t o;
         o = '0;
-        o.attr_valid = VALID_SECONDS;
+        o.attr_valid = 64'(valid_seconds);
         o.attr = attr(slot, node);
         return o;
     endfunction

@@ -178,6 +178,18 @@ package ramfs_row_pkg;
         return act == ACT_LOCK || act == ACT_FLUSH || act == ACT_CLOSE;
     endfunction
 
+    // For the DPU (docs/notifications.md): no file needs to be open, none is closed, no session begins or ends.
+    function automatic row_t row_of_dpu(input logic [31:0] opcode);
+        row_of_dpu = row_of(opcode);
+        row_of_dpu.handle = HANDLE_NONE;
+        case (opcode)
+            OP_RELEASE, OP_RELEASEDIR, OP_FLUSH: row_of_dpu.act = ACT_NOTHING;
+            OP_INIT, OP_DESTROY, OP_NOTIFY_REPLY, OP_TMPFILE, OP_GETLK, OP_SETLK, OP_SETLKW:
+                row_of_dpu = make_row(ACT_UNKNOWN, 0, NODE_NONE, NAMES_NONE, REPLY_EMPTY);
+            default: row_of_dpu.act = row_of_dpu.act;
+        endcase
+    endfunction
+
     // Bytes of a reply without error, as far as the row tells.
     function automatic logic [7:0] reply_bytes(input reply_e reply);
         case (reply)

@@ -15,6 +15,7 @@ module ramfs_sequencer
     input  logic              pending,           // a reset waits for the operation's end
     input  epoch_t            epoch,
     input  time_t             clock,
+    input  logic [31:0]       valid_seconds,     // of what a listing shows
     output logic              idle,              // no operation is on
     // The request.
     input  logic              valid,
@@ -67,15 +68,17 @@ module ramfs_sequencer
     logic [FRONT_BYTES*8-1:0]     front_reg;
     logic                         wait_reg;      // the phase's unit was started
     logic                         parses;
+    logic                         dpu;           // it is the DPU that asks
 
     assign header = front_reg[319:0];
     assign body = front_reg[FRONT_BYTES*8-1:320];
-    assign row = row_of(header.opcode);
+    assign dpu = is_of_dpu(request);
+    assign row = dpu ? row_of_dpu(header.opcode) : row_of(header.opcode);
 
     epoch_t age;
     logic   old;
     assign age = epoch - epoch_t'(request.epoch);
-    assign old = age != 0 && !age[3];
+    assign old = age != 0 && !age[3] && !dpu;
 
     assign idle = state_reg == IDLE;
     assign take = reply_done || (idle && valid && ready && old) || (lock_done && lock_parked);
@@ -104,6 +107,8 @@ module ramfs_sequencer
     always_comb begin
         list = '0;
         list.plus = header.opcode == OP_READDIRPLUS;
+        list.look = list.plus && !dpu;
+        list.valid_seconds = valid_seconds;
         list.directory = found.a.slot;
         list.cookie = transfer.offset;
         list.budget = transfer.size < LISTING_BYTES ? transfer.size[12:0] : 13'(LISTING_BYTES);
@@ -120,7 +125,7 @@ module ramfs_sequencer
                 listed <= 1'b0;
                 verdict <= '0;
                 now <= clock;
-                if (valid && ready && !pending && age == 0) begin
+                if (valid && ready && !pending && (age == 0 || dpu)) begin
                     word_reg <= WORD_W'(1);
                     state_reg <= LOAD;
                 end

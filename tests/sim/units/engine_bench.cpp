@@ -4,12 +4,13 @@
 //   request CTX LANE EPOCH WRITABLE UNREADABLE BYTES    goes into the line; UNREADABLE 1: a job gets a bus error,
 //                                                       2: after half of its bytes
 //   clock SECONDS NANOSECONDS
+//   options VALID_SECONDS CACHE_OPTIONS
 //   stall REQUEST REPLY MOVER                           percent of the cycles
 //   step CYCLES                                      -> stepped
 //   run                                                 until nothing is owed
 //   settle CYCLES                                       until nothing has come in or out for so long: some may wait
 //                                                    -> idle CYCLES
-//   reset EPOCH                                         what is under way is forgotten
+//   reset EPOCH                                         what is under way is forgotten, but for the DPU's (CTX 63)
 // -> ready CYCLES
 // -> reply CTX KIND LATENCY BYTES                       LATENCY: cycles from the last beat in to the last beat out
 // -> ack EPOCH CYCLES
@@ -26,6 +27,7 @@ namespace {
 
 constexpr uint64_t LIMIT = 400000;
 constexpr unsigned HEAD_BYTES = 1024;
+constexpr unsigned DPU = 63;  // the context of its requests
 constexpr unsigned READS = 8;  // of storage at a time
 
 using Bytes = std::vector<uint8_t>;
@@ -56,7 +58,8 @@ class Bench : public Harness<Vengine_bench> {
         // Inputs start with random values too.
         top.request_valid = top.job_ready = top.done_valid = top.reply_ready = top.control_valid = top.ack_ready = 0;
         top.storage_valid = 0;
-        top.seconds = top.nanoseconds = 0;
+        top.seconds = top.nanoseconds = top.cache_options = 0;
+        top.valid_seconds = 1;
         reset();
         step(20);
         std::string line;
@@ -66,6 +69,7 @@ class Bench : public Harness<Vengine_bench> {
             words >> verb;
             if (verb == "request") request(words);
             else if (verb == "clock") clock(words);
+            else if (verb == "options") options(words);
             else if (verb == "stall") words >> request_stall_ >> reply_stall_ >> mover_stall_;
             else if (verb == "step") {
                 uint64_t count = 0;
@@ -97,8 +101,6 @@ class Bench : public Harness<Vengine_bench> {
     uint32_t moved_ = 0;            // bytes asked of storage
     uint32_t dropped_ = 0;          // answers that nobody waits for any more
     std::deque<std::pair<uint32_t, uint32_t>> asked_;  // offset in the word, bytes
-    bool moving_ = false;           // an access is on offer
-    bool finish_ = false;           // a job's end is reported
 
     void request(std::istringstream& words) {
         Request r;
@@ -116,21 +118,29 @@ class Bench : public Harness<Vengine_bench> {
         top.nanoseconds = nanoseconds;
     }
 
+    void options(std::istringstream& words) {
+        unsigned seconds = 0, bits = 0;
+        words >> seconds >> bits;
+        top.valid_seconds = seconds;
+        top.cache_options = bits;
+    }
+
     void restart(std::istringstream& words) {
         words >> epoch_;
         told_ = cycles;
         top.control_valid = 1;
         for (auto& word : top.control_user.m_storage) word = 0;
         top.control_user[0] = epoch_ << 24;
-        open_.clear();
+        for (auto at = open_.begin(); at != open_.end();) at = at->first == DPU ? std::next(at) : open_.erase(at);
         const bool begun = sent_ != 0 || top.request_valid;
-        while (line_.size() > (begun ? 1 : 0)) line_.pop_back();
-        moves_.clear();
-        dropped_ += asked_.size();
-        asked_.clear();
-        moved_ = 0;
-        moving_ = finish_ = false;
-        top.storage_valid = 0;
+        for (auto at = line_.begin() + (begun ? 1 : 0); at != line_.end();) at = at->ctx == DPU ? std::next(at) : line_.erase(at);
+        if (moves_.empty() || moves_.front().ctx != DPU) {
+            dropped_ += asked_.size();
+            asked_.clear();
+            moved_ = 0;
+            top.storage_valid = 0;
+        }
+        for (auto at = moves_.begin(); at != moves_.end();) at = at->ctx == DPU ? std::next(at) : moves_.erase(at);
     }
 
     void step(uint64_t count) {
@@ -209,7 +219,7 @@ class Bench : public Harness<Vengine_bench> {
         line_.pop_front();
         sent_ = 0;
         r.sent = cycles;
-        if (r.epoch == epoch_) open_[r.ctx] = r;
+        if (r.epoch == epoch_ || r.ctx == DPU) open_[r.ctx] = r;
     }
 
     // ---- jobs and replies ----
@@ -217,7 +227,7 @@ class Bench : public Harness<Vengine_bench> {
     void took_job() {
         moved_at_ = cycles;
         const unsigned ctx = top.job_user[0] & 0xFF, epoch = top.job_user[0] >> 24;
-        if (epoch != epoch_) return;
+        if (epoch != epoch_ && ctx != DPU) return;
         if (!open_.count(ctx)) return error("a job of an unknown context");
         if (top.job_user[0] >> 8 & 0xFF) return error("a job towards the host");
         const Move move = {true, ctx, epoch, 0, top.job_user[1], top.job_user[2], top.job_user[3], {}, 0};
@@ -236,7 +246,7 @@ class Bench : public Harness<Vengine_bench> {
         Move move = {false, ctx, epoch, kind, 0, top.reply_user[2], top.reply_user[3], reply_, 0};
         if (reply_.size() != top.reply_user[1]) error("the reply's immediate bytes are not as many as it says");
         reply_.clear();
-        if (epoch != epoch_) return;
+        if (epoch != epoch_ && ctx != DPU) return;
         auto found = open_.find(ctx);
         if (found == open_.end()) return error("a reply of an unknown context");
         move.latency = cycles - found->second.sent;

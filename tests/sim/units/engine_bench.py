@@ -9,9 +9,12 @@ from pathlib import Path
 from types import TracebackType
 
 from virtiofs_model.engine import ReplyKind
+from virtiofs_model.layouts.dpu import REQUEST_BYTES_MAX
 
 CONTEXTS = 32
 QUIET_CYCLES = 3000
+DPU_LANE, DPU_CONTEXT = 3, 63
+"""Of requests of the DPU (endpoint_pkg)."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,17 @@ class Engine:
         """Set the DPU's clock."""
         self._tell(f"clock {seconds} {nanoseconds}")
 
+    def options(self, valid_seconds: int, cache_options: int) -> None:
+        """Set the straps of what a client may cache."""
+        self._tell(f"options {valid_seconds} {cache_options}")
+
     def stall(self, request: int, reply: int, mover: int) -> None:
         """Percent of the cycles in which streams and storage stand still."""
         self._tell(f"stall {request} {reply} {mover}")
 
     def send(self, request: Sent) -> int:
         """Put a request into the line; returns its context. IndexError where all are taken."""
-        ctx = self._free.pop(0)
+        ctx = DPU_CONTEXT if request.lane == DPU_LANE else self._free.pop(0)
         self._tell(
             f"request {ctx} {request.lane} {self.epoch} {request.writable} {request.unreadable} {request.message.hex()}"
         )
@@ -97,6 +104,10 @@ class Engine:
         self._free = list(range(CONTEXTS))
         self._tell(f"reset {self.epoch}")
 
+    def dpu(self, message: bytes) -> Reply:
+        """A request of the DPU by itself."""
+        return self.one(message, REQUEST_BYTES_MAX, DPU_LANE)
+
     def one(self, message: bytes, writable: int = 1 << 21, lane: int = 2, unreadable: int = 0) -> Reply:
         """A request by itself."""
         ctx = self.send(Sent(message, writable, lane, unreadable))
@@ -109,7 +120,7 @@ class Engine:
 
     def _take(self) -> dict[int, Reply]:
         replies, self._replies = self._replies, {}
-        self._free += replies
+        self._free += [ctx for ctx in replies if ctx != DPU_CONTEXT]
         return replies
 
     def _tell(self, line: str) -> None:

@@ -12,6 +12,8 @@ module engine_bench
     input  logic                      rst,
     input  logic [63:0]               seconds,
     input  logic [31:0]               nanoseconds,
+    input  logic [31:0]               valid_seconds,
+    input  logic [2:0]                cache_options,
     input  logic                      request_valid,
     output logic                      request_ready,
     input  logic                      request_last,
@@ -99,8 +101,15 @@ module engine_bench
     time_t clock;
     assign clock = {seconds, nanoseconds};
 
+    endpoint_pkg::device_state_t device;
+    always_comb begin
+        device = '0;
+        device.valid_seconds = valid_seconds;
+        device.cache_options = cache_options;
+    end
+
     ramfs_engine #(.DATA_W(DATA_W), .INODES(INODES), .PAGES(PAGES), .ENTRIES(ENTRIES), .CELLS(CELLS)) engine (
-        .clk, .rst, .clock, .engine_request, .engine_job, .engine_done, .engine_reply, .engine_notify,
+        .clk, .rst, .clock, .device, .engine_request, .engine_job, .engine_done, .engine_reply, .engine_notify,
         .engine_control, .engine_control_ack, .storage
     );
 endmodule

@@ -10,20 +10,28 @@ from pathlib import Path
 from tests.sim.units.engine_bench import Engine, Reply, Sent
 from tests.sim.units.engine_judge import Judge
 from tests.sim.units.engine_traffic import Traffic
+from virtiofs_model.layouts.dpu import CacheOption
 from virtiofs_model.layouts.fuse_constants import Opcode
-from virtiofs_model.ramfs import Limits, RamfsServer, Tree
+from virtiofs_model.ramfs import Config, Limits, RamfsServer, Tree
+
+VALID_SECONDS = 0x1_0000 + 77
+"""Where the DPU sets straps."""
 
 Seen = Counter[tuple[int, int | None]]
 """How often an opcode ended with an errno (0: success, None: used length 0)."""
 
 
 class Campaign:
-    """inodes, pages, entries, cells: the engine's parameters. `seen` counts what happened."""
+    """limits: the engine's parameters. options: straps, CacheOption; None: the DPU does nothing. `seen` counts what
+    happened."""
 
-    def __init__(self, engine: Engine, seed: int, limits: Limits) -> None:
+    def __init__(self, engine: Engine, seed: int, limits: Limits, options: CacheOption | None = None) -> None:
         self.engine = engine
         self.random = random.Random(seed)
-        server = RamfsServer(Tree(limits))
+        self.dpu = options is not None
+        server = RamfsServer(Tree(limits), config(options))
+        if options is not None:
+            engine.options(VALID_SECONDS, options)
         self.judge = Judge(server)
         self.traffic = Traffic(seed, server)
         self.seen: Seen = Counter()
@@ -61,7 +69,10 @@ class Campaign:
         count = self.random.choice([1, 1, 2, 6])
         self.traffic.alone = count == 1
         main = [self.traffic.main() for _ in range(count)]
-        express = [self.traffic.express() for _ in range(self.random.choice([0, 0, 1, 2]))]
+        if self.dpu and self.random.random() < 0.6:
+            express = [self.traffic.dpu()]
+        else:
+            express = [self.traffic.express() for _ in range(self.random.choice([0, 0, 1, 2]))]
         line = self._mixed(main, express)
         asked = [(sent, self.engine.send(sent)) for sent in line]
         may_wait = self.waiting or any(opcode_of(sent) == Opcode.SETLKW for sent in main)
@@ -101,10 +112,21 @@ def opcode_of(sent: Sent) -> int:
     return int.from_bytes(sent.message[4:8], "little")
 
 
-def campaign(executable: Path, seed: int, batches: int, limits: Limits) -> Campaign:
-    """One, from the engine's reset on. Raises Mismatch, EngineError."""
+def config(options: CacheOption | None) -> Config | None:
+    """Of the golden file system, for these straps."""
+    if options is None:
+        return None
+    return Config(
+        valid_seconds=VALID_SECONDS,
+        keep_cache=CacheOption.KEEP_CACHE in options,
+        negative_entries=CacheOption.NEGATIVE_ENTRIES in options,
+    )
+
+
+def campaign(executable: Path, seed: int, batches: int, limits: Limits, options: CacheOption | None = None) -> Campaign:
+    """One, from the engine's reset on; with options, the DPU asks too. Raises Mismatch, EngineError."""
     with Engine(executable, seed) as engine:
-        done = Campaign(engine, seed, limits)
+        done = Campaign(engine, seed, limits, options=options)
         done.run(batches)
     assert engine.acknowledged, "no reset was acknowledged"
     assert len(engine.acknowledged) == done.resets

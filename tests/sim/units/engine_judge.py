@@ -10,9 +10,10 @@ import errno
 import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from tests.sim.units.engine_bench import Reply, Sent
+from tests.sim.units.engine_bench import DPU_LANE, Reply, Sent
 from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.ramfs import RamfsServer
+from virtiofs_model.ramfs.dpu import DpuClient
 from virtiofs_model.ramfs.message import NAMES_WITHIN
 from virtiofs_model.ramfs.server import NOT_YET
 
@@ -129,6 +130,8 @@ class Run:
             message = message[:NAMES_WITHIN]
         if broken and int.from_bytes(message[4:8], "little") in (Opcode.WRITE, Opcode.SYMLINK):
             message = message[:-1]
+        if sent.lane == DPU_LANE:
+            return DpuClient(self.state).request(message).reply or None
         reply = self.state.handle(message, sent.writable, len(sent.message), token=ctx)
         for token, data in self.state.late_replies():
             assert isinstance(token, int)

@@ -8,7 +8,8 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from tests.sim.units.engine_bench import Sent
+from tests.sim.units.engine_bench import DPU_LANE, Sent
+from virtiofs_model.layouts.dpu import REQUEST_BYTES_MAX, REQUEST_BYTES_MIN
 from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.ramfs import RamfsServer
 from virtiofs_model.ramfs.inode import PAGE, Inode
@@ -70,6 +71,13 @@ class Traffic:
             waits = [wait.unique for wait in self.server.locks.waits]
             opcode, nodeid, body = Opcode.INTERRUPT, 0, struct.pack("<Q", self._pick([*waits, self._unique]))
         return self._finish(opcode, nodeid, body)
+
+    def dpu(self) -> Sent:
+        """A request of the DPU: any of the others that its mailbox takes."""
+        while True:
+            sent = self.main() if self.random.random() < 0.95 else self.express()
+            if REQUEST_BYTES_MIN <= len(sent.message) <= REQUEST_BYTES_MAX:
+                return Sent(sent.message, REQUEST_BYTES_MAX, DPU_LANE)
 
     def begin(self) -> Sent:
         """An INIT that begins a session."""

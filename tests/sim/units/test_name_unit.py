@@ -107,7 +107,9 @@ class Script:
 
     def listing(self, directory: int, cookie: int, budget: int, plus: bool) -> None:
         ids = (self.random.getrandbits(64), self.random.getrandbits(64))
-        command = pack_bits([(1, plus), (12, directory), (64, cookie), (13, budget), (64, ids[0]), (64, ids[1])])
+        command = pack_bits(
+            [(1, plus), (1, plus), (32, 1), (12, directory), (64, cookie), (13, budget), (64, ids[0]), (64, ids[1])]
+        )
         records = self.names.records(plus, directory, cookie, budget, ids)
 
         def judge(answer: list[str]) -> None:
