@@ -14,10 +14,12 @@ STORE_BYTES = 16384
 
 @dataclass(frozen=True)
 class Message:
-    """A stored message. ticket: it leaves once that many replies of the request lane have been used."""
+    """A stored message. ticket: it leaves once that many replies of the request lane have been used. session: the only
+    one that it means anything to."""
 
     data: bytes
     ticket: int
+    session: int | None = None
 
 
 def well_formed(message: bytes, notify_buf_size: int) -> bool:
@@ -37,12 +39,12 @@ class MessageStore:
     messages: deque[Message] = field(default_factory=deque)
     used_bytes: int = 0
 
-    def offer(self, data: bytes, ticket: int, ready_buffers: int) -> NotifyResult:
+    def offer(self, data: bytes, ticket: int, ready_buffers: int, session: int | None = None) -> NotifyResult:
         """Store a message if there is room. ready_buffers: chains that are fetched and usable."""
         if self.used_bytes + len(data) > self.capacity:
             return NotifyResult.REFUSED
         unclaimed = ready_buffers - len(self.messages)
-        self.messages.append(Message(data, ticket))
+        self.messages.append(Message(data, ticket, session))
         self.used_bytes += len(data)
         return NotifyResult.ACCEPTED if self.initialised and unclaimed > 0 else NotifyResult.HELD
 

@@ -10,7 +10,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from virtiofs_model.engine import EnginePort
@@ -21,6 +21,7 @@ from virtiofs_tb.catalogue import FIRMWARE, RAMFS, Entry
 from virtiofs_tb.driver.bringup import Mount
 from virtiofs_tb.driver.errors import DriverError, DriverTimeout, shown
 from virtiofs_tb.host.base import HostBase, OutOfTime, SimulationFailure
+from virtiofs_tb.host.dpu import RegisterDpu
 from virtiofs_tb.host.log import DpuChannel, Kind, Record
 from virtiofs_tb.host.port import NotifyResult, Straps
 from virtiofs_tb.host.requester import HostTimeout
@@ -105,6 +106,10 @@ class Testbench:
         self.seed = seed
         self.profile = profile
         self.firmware = FirmwareAgent(engine, server or RamfsServer(), host.loop, stream(seed, "firmware"))
+        if isinstance(host.dpu, RegisterDpu):
+            host.dpu.firmware = self.firmware.fs_request
+        if entry.engine == FIRMWARE:
+            host.caps = replace(host.caps, announcer=False)
         self.scoreboards = ScoreboardSet(profile, {board.name for board in ALL} - set(without))
         answers = {"fuse": "file_system"} if entry.engine == RAMFS else {}
         self.scoreboards.require(*(answers.get(name, name) for name in entry.must_check))

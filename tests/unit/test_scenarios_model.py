@@ -12,6 +12,7 @@ from virtiofs_tb.agents.firmware import FirmwareAgent
 from virtiofs_tb.driver.bringup import discover, start
 from virtiofs_tb.driver.fuse_client import Reply
 from virtiofs_tb.driver.session import Replay, SessionRecord, load_session
+from virtiofs_tb.host.dpu import RegisterDpu
 from virtiofs_tb.host.model_host import ModelHost
 from virtiofs_tb.host.port import HostCaps
 from virtiofs_tb.scenario import Bench, load_scenarios
@@ -27,6 +28,8 @@ SHORTER = {"random_operations": 60}
 def bench(host: ModelHost, seed: int, server: RamfsServer | None = None) -> Bench:
     """A bench whose firmware is the golden file system."""
     firmware = FirmwareAgent(host.engine, server or RamfsServer(), host.loop, stream(seed, "firmware"))
+    if isinstance(host.dpu, RegisterDpu):
+        host.dpu.firmware = firmware.fs_request
     tb = Bench(seed, ROOT / "tests" / "data" / "sessions", firmware=firmware, faults=host.faults)
     tb.options.update(SHORTER)
     return tb
@@ -57,6 +60,8 @@ def test_scenarios_one_after_the_other(order: list[str]) -> None:
     host = ModelHost(SEED)
     tb = bench(host, SEED)
     for name in order:
+        if SCENARIOS[name].not_applicable(host.caps):
+            continue
         host.run(SCENARIOS[name].function(host, tb), LIMIT_PS)
     assert not host.violations, host.violations
 

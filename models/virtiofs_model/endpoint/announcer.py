@@ -73,6 +73,7 @@ class Announcer:
         self._state = state
         self.changed = core.signal()  # there may be room, or something to store
         notifier.on_room = self.changed.fire
+        notifier.session = lambda: state.session.number
         self.start()
 
     def start(self) -> None:

@@ -25,6 +25,7 @@ class Notifier:
     """Messages leave in order, once a session is initialised, behind every reply that was given before them.
 
     lost: a message of firmware was dropped in this session. on_room: called when the store has more room than before.
+    session: the number of the file system's session.
     """
 
     def __init__(self, core: Core, mover: Mover) -> None:
@@ -35,6 +36,7 @@ class Notifier:
         self.lost = False
         self.release: Callable[[Context], None] = lambda context: None
         self.on_room: Callable[[], None] = lambda: None
+        self.session: Callable[[], int] = lambda: 0
         mover.on_notify = self._from_engine
         self.start()
 
@@ -58,11 +60,11 @@ class Notifier:
             self._core.count(DpuCounter.NOTIFY_REFUSED)
         return answer
 
-    def _put(self, message: bytes) -> NotifyResult:
+    def _put(self, message: bytes, session: int | None = None) -> NotifyResult:
         usable = sum(self._fault(buffer) is None for buffer in self._buffers)
         if self._core.defect is Defect.NOTIFY_LOST and usable == 0:
             return NotifyResult.HELD
-        answer = self._store.offer(message, self._mover.replies_given, usable)
+        answer = self._store.offer(message, self._mover.replies_given, usable, session)
         if answer is NotifyResult.HELD:
             self._core.count(DpuCounter.NOTIFY_HELD)
         self._mover.replies_changed.fire()
@@ -90,8 +92,8 @@ class Notifier:
         return self._store.capacity - self._store.used_bytes
 
     def store(self, message: bytes) -> None:
-        """A message of the file system, for which there is room."""
-        self._put(message)
+        """A message of the file system, for which there is room: it means nothing to another session."""
+        self._put(message, self.session())
 
     # ---- what the queues see ----
 
@@ -142,6 +144,13 @@ class Notifier:
             replies_used = self._mover.replies_given
         return self._store.may_leave(replies_used)
 
+    def _forget_old(self) -> None:
+        """What was announced to a session that is over."""
+        messages = self._store.messages
+        while messages and messages[0].session not in (None, self.session()):
+            self._take()
+            self._core.count(DpuCounter.NOTIFY_EMPTIED)
+
     def _take(self) -> Message:
         if self._core.defect is Defect.NOTIFY_REORDERED:
             self._store.messages.rotate(1)
@@ -154,6 +163,7 @@ class Notifier:
     def _deliver(self) -> Steps[None]:
         """Chains that cannot be used go back once a session runs; nothing is written to queue 1 before."""
         while True:
+            self._forget_old()
             buffer = self._buffers[0] if self._buffers else None
             fault = self._fault(buffer) if buffer else None
             if buffer and fault is not None and self._store.initialised:

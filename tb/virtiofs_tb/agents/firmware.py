@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from ctypes import sizeof
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from typing import Protocol
 from virtiofs_model.engine import (
     ControlKind,
     EngineControl,
+    EngineNotify,
     EnginePort,
     EngineReply,
     EngineRequest,
@@ -26,13 +27,16 @@ from virtiofs_model.engine import (
     MoverDone,
     MoverJob,
     MoverResult,
+    NotifyClass,
     ReplyKind,
     is_older,
 )
 from virtiofs_model.layouts.fuse import FuseInHeader, FuseOutHeader
-from virtiofs_model.ramfs import NOT_YET
+from virtiofs_model.ramfs import NOT_YET, RamfsServer
+from virtiofs_model.ramfs.dpu import DpuClient
 from virtiofs_model.ramfs.server import LateReply
 from virtiofs_tb.host.loop import Loop, Timer
+from virtiofs_tb.host.port import DpuError
 from virtiofs_tb.seeds import log_uniform
 
 # Storage: each context has a slot for what the driver wrote and one for what it will read. Of either the first bytes
@@ -78,13 +82,23 @@ class FirmwareTiming:
 @dataclass(eq=False)
 class _Open:
     """A request that is with the firmware. error: the errno that its payload's loss asks for; answer: the reply and
-    its immediate bytes, which wait for a job to end; waits: it is answered when another request lets it go on."""
+    its immediate bytes, which wait for a job to end; waits: it is answered when another request lets it go on;
+    decided: it took effect."""
 
     request: EngineRequest
     head: bytes
     error: int = 0
     answer: tuple[EngineReply, bytes] | None = None
     waits: bool = False
+    decided: bool = False
+
+
+@dataclass
+class _Announcement:
+    """Messages that leave when the replies that were decided before them have left."""
+
+    messages: list[bytes]
+    behind: list[_Open]
 
 
 class FirmwareAgent:
@@ -107,6 +121,7 @@ class FirmwareAgent:
         self._epoch = 0
         self._open: dict[int, _Open] = {}
         self._timers: set[Timer] = set()
+        self._announcements: deque[_Announcement] = deque()
         port.on_request(self._on_request)
         port.on_done(self._on_done)
         port.on_control(self._on_control)
@@ -120,6 +135,33 @@ class FirmwareAgent:
     def waiting_requests(self) -> int:
         """Requests that wait for another one: a SETLKW whose lock is held by somebody else."""
         return sum(entry.waits for entry in self._open.values())
+
+    # ---- the DPU as a client ----
+
+    def fs_request(self, message: bytes) -> bytes:
+        """The DPU itself asks the file system, and the driver is told what that made stale (docs/notifications.md).
+
+        Raises DpuError where the server has no way for the DPU to ask.
+        """
+        if not isinstance(self.server, RamfsServer):
+            raise DpuError(f"{type(self.server).__name__} serves no requests of the DPU, the golden file system does")
+        answer = DpuClient(self.server).request(message)
+        if answer.messages:
+            behind = [entry for entry in self._open.values() if entry.decided]
+            self._announcements.append(_Announcement(answer.messages, behind))
+            self._announce()
+        return answer.reply
+
+    def _announce(self) -> None:
+        """A message must not overtake a reply that was decided before the change: the driver would cache it."""
+        while self._announcements:
+            first = self._announcements[0]
+            first.behind = [entry for entry in first.behind if self._open.get(entry.request.ctx) is entry]
+            if first.behind:
+                return
+            self._announcements.popleft()
+            for message in first.messages:
+                self.port.notify(EngineNotify(NotifyClass.INVALIDATION, self._epoch, len(message)), message)
 
     # ---- messages of the endpoint ----
 
@@ -153,6 +195,7 @@ class FirmwareAgent:
         if entry.answer is not None:
             del self._open[done.ctx]
             self.port.reply(*entry.answer)
+            self._announce()
             return
         if done.result != MoverResult.OK:
             entry.error = errno.EIO
@@ -162,6 +205,7 @@ class FirmwareAgent:
         if control.kind != ControlKind.DEVICE_RESET:
             for ctx in [ctx for ctx, entry in self._open.items() if entry.request.queue == control.queue]:
                 del self._open[ctx]
+            self._announce()
         elif control.epoch != self._epoch:
             self._enter(control.epoch)
         # Not among the timers: a further reset must not swallow the acknowledgement that is owed for this one.
@@ -172,6 +216,7 @@ class FirmwareAgent:
         self._epoch = epoch
         self.server.reset()
         self._open.clear()
+        self._announcements.clear()
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
@@ -193,10 +238,11 @@ class FirmwareAgent:
         if reply == NOT_YET:
             entry.waits = True
         else:
+            entry.decided = True
             self._later(request.ctx, lambda entry: self._reply(entry, reply))
         for token, late in self.server.late_replies():
             if isinstance(token, _Open) and self._open.get(token.request.ctx) is token:
-                token.waits = False
+                token.waits, token.decided = False, True
                 self._later(token.request.ctx, partial(self._reply, reply=late))
 
     def _reply(self, entry: _Open, reply: bytes | None) -> None:
@@ -241,6 +287,7 @@ class FirmwareAgent:
     def _send(self, message: EngineReply, immediate: bytes = b"") -> None:
         del self._open[message.ctx]
         self.port.reply(message, immediate)
+        self._announce()
 
     # ---- time ----
 

@@ -6,7 +6,7 @@ The same for the golden device and for AXI4-Lite pins: a target says only how re
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from virtiofs_model.layouts.dpu import (
@@ -60,12 +60,16 @@ class Answer:
 
 
 class RegisterDpu(ABC):
-    """DpuPort by register accesses. log: sees each message that was handed over, as one record with its result."""
+    """DpuPort by register accesses. log: sees each message that was handed over, as one record with its result.
+
+    firmware: who serves a request of the DPU where firmware answers FUSE, which the mailbox then refuses.
+    """
 
     def __init__(self, loop: Loop, log: ObservationLog) -> None:
         self._loop = loop
         self._log = log
         self._mailbox: LoopEvent | None = None  # set when the present user of the mailbox is done
+        self.firmware: Callable[[bytes], bytes] | None = None
         self._client: LoopEvent | None = None  # the same of the FUSE mailbox
 
     @abstractmethod
@@ -156,6 +160,11 @@ class RegisterDpu(ABC):
 
     async def _ask(self, request: bytes) -> bytes:
         """Push the request, submit its length, wait for the reply and take it."""
+        if self.firmware is not None and await self.read(DpuRegister.ENGINE):
+            self._log.append(self._loop.now_ps, Kind.DPU_OPERATION, DpuChannel.FS_REQUEST, payload=request)
+            reply = self.firmware(request)
+            self._log.append(self._loop.now_ps, Kind.DPU_OPERATION, DpuChannel.FS_REPLY, payload=reply)
+            return reply
         await self.access(_dwords(DpuRegister.REQUEST_DATA, 0, request))
         self._log.append(self._loop.now_ps, Kind.DPU_OPERATION, DpuChannel.FS_REQUEST, payload=request)
         await self.access([Access(DpuRegister.REQUEST_LENGTH, len(request), True)])

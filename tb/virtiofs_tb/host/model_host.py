@@ -7,6 +7,7 @@ follows from the seed.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from virtiofs_model.endpoint import ModelEndpoint
@@ -22,7 +23,7 @@ from virtiofs_model.engine import (
 from virtiofs_model.layouts.dpu import AxiResponse
 from virtiofs_model.ramfs import Limits
 from virtiofs_model.tlp import Header
-from virtiofs_tb.host.base import HostBase, OutOfTime
+from virtiofs_tb.host.base import PACKET_CAPS, HostBase, OutOfTime
 from virtiofs_tb.host.dpu import Access, Answer, RegisterDpu
 from virtiofs_tb.host.log import (
     DpuChannel,
@@ -148,7 +149,8 @@ class ModelHost(HostBase):
         log = log if log is not None else ObservationLog()
         self.endpoint = ModelEndpoint(self._from_endpoint, defect, request_queues, max_queue_size, msix_vectors, ramfs)
         dpu: DpuPort = ModelDpu(self.endpoint, log, loop)
-        super().__init__(loop, self, log, seed, timing, dpu=dpu)
+        caps = replace(PACKET_CAPS, dpu_client=True, announcer=ramfs is not None)
+        super().__init__(loop, self, log, seed, timing, caps, dpu)
         self.engine: EnginePort = LoggedEngine(self.endpoint.engine, log, loop)
         self.steps = 0
         self._rng = stream(seed, "model.scheduler")

@@ -22,12 +22,15 @@ class HostCaps:
     """What this target can do; a scenario's `needs` are fields of this class that must be true.
 
     tlp: packets are visible; time: simulated time is exact; dpu: the DPU's side is reachable; faults: completions
-    can be made to fail; intx, flr: the function has them.
+    can be made to fail; dpu_client: the DPU can be a client of the file system; announcer: the endpoint itself tells
+    the driver what the DPU changes; intx, flr: the function has them.
     """
 
     tlp: bool = False
     time: bool = False
     dpu: bool = False
+    dpu_client: bool = False
+    announcer: bool = False
     faults: bool = False
     intx: bool = False
     flr: bool = False
