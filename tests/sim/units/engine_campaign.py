@@ -22,20 +22,24 @@ Seen = Counter[tuple[int, int | None]]
 
 
 class Campaign:
-    """limits: the engine's parameters. options: straps, CacheOption; None: the DPU does nothing. `seen` counts what
-    happened."""
+    """limits: the engine's parameters. locks: of the traffic. options: straps, CacheOption; None: the DPU does nothing.
+    `seen` counts what happened."""
 
-    def __init__(self, engine: Engine, seed: int, limits: Limits, options: CacheOption | None = None) -> None:
+    def __init__(
+        self, engine: Engine, seed: int, limits: Limits, locks: bool = False, options: CacheOption | None = None
+    ) -> None:
         self.engine = engine
         self.random = random.Random(seed)
+        self.locks = locks
         self.dpu = options is not None
         server = RamfsServer(Tree(limits), config(options))
         if options is not None:
             engine.options(VALID_SECONDS, options)
         self.judge = Judge(server)
-        self.traffic = Traffic(seed, server)
+        self.traffic = Traffic(seed, server, locks)
         self.seen: Seen = Counter()
         self.resets = 0
+        self.granted = 0  # waits that ended with a lock
         self.waiting: dict[int, Sent] = {}  # by context
 
     def run(self, batches: int) -> None:
@@ -46,7 +50,7 @@ class Campaign:
             self._conditions()
             if self.traffic.server.minor is None and self.random.random() < 0.7:
                 self._single(self.traffic.begin())
-            elif self.random.random() < 0.06:
+            elif self.random.random() < (0.06 if not self.locks else 0.02):
                 self._cut_off()
             else:
                 self._batch()
@@ -75,11 +79,13 @@ class Campaign:
             express = [self.traffic.express() for _ in range(self.random.choice([0, 0, 1, 2]))]
         line = self._mixed(main, express)
         asked = [(sent, self.engine.send(sent)) for sent in line]
+        earlier = set(self.waiting)
         may_wait = self.waiting or any(opcode_of(sent) == Opcode.SETLKW for sent in main)
         replies = self.engine.settle() if may_wait else self.engine.run()
         self.waiting |= {ctx: sent for sent, ctx in asked}
         for ctx, reply in replies.items():
             self._count(self.waiting.pop(ctx), reply)
+            self.granted += ctx in earlier and reply.data is not None and reply.data[4:8] == bytes(4)
         fast = [pair for pair in asked if any(pair[0] is sent for sent in express)]
         self.judge.judge([pair for pair in asked if pair not in fast], replies, fast)
 
@@ -123,10 +129,17 @@ def config(options: CacheOption | None) -> Config | None:
     )
 
 
-def campaign(executable: Path, seed: int, batches: int, limits: Limits, options: CacheOption | None = None) -> Campaign:
+def campaign(
+    executable: Path,
+    seed: int,
+    batches: int,
+    limits: Limits,
+    locks: bool = False,
+    options: CacheOption | None = None,
+) -> Campaign:
     """One, from the engine's reset on; with options, the DPU asks too. Raises Mismatch, EngineError."""
     with Engine(executable, seed) as engine:
-        done = Campaign(engine, seed, limits, options=options)
+        done = Campaign(engine, seed, limits, locks, options)
         done.run(batches)
     assert engine.acknowledged, "no reset was acknowledged"
     assert len(engine.acknowledged) == done.resets

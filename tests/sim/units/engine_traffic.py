@@ -28,9 +28,9 @@ FAR = 1 << 33
 
 class Traffic:
     """careful: a WRITE may be cut off, so none goes to bytes of a file, whose fate would be open then. alone: nothing
-    else is under way."""
+    else is under way. locks: little but requests about locks."""
 
-    def __init__(self, seed: int, server: RamfsServer) -> None:
+    def __init__(self, seed: int, server: RamfsServer, locks: bool = False) -> None:
         self.random = random.Random(seed)
         self.server = server
         self.careful = False
@@ -44,8 +44,13 @@ class Traffic:
             (4, self._link), (5, self._open), (9, self._read), (10, self._write), (2, self._statfs),
             (6, self._release), (2, self._sync), (3, self._opendir), (6, self._readdir), (1, self._access),
             (7, self._create), (3, self._tmpfile), (6, self._fallocate), (1, self._init), (1, self._destroy),
-            (1, self._other), (14, self._lock),
+            (1, self._other), (3, self._lock),
         ]  # fmt: skip
+        if locks:
+            self._rows = [
+                (60, self._lock), (8, self._open), (1, self._create), (3, self._release), (5, self._sync),
+                (1, self._opendir), (1, self._init), (1, self._destroy), (2, self._write),
+            ]  # fmt: skip
 
     # ---- whole requests ----
 
@@ -216,10 +221,10 @@ class Traffic:
         node = self._opened()
         opcode = self._pick([Opcode.GETLK, Opcode.SETLK, Opcode.SETLK, Opcode.SETLKW, Opcode.SETLKW])
         start = self._pick([0, 0, 1, 5, 9, LAST_BYTE])
-        end = self._pick([start, start + 1, start + 5, LAST_BYTE])
+        end = self._pick([start, start + 5, LAST_BYTE, LAST_BYTE])
         if self._rare():
             start, end = self._pick([(9, 8), (0, LAST_BYTE + 1), (HUGE, HUGE), (1, 0)])
-        kind = self._pick([3, 1 << 31] if self._rare() else [0, 1, 1, 2])
+        kind = self._pick([3, 1 << 31] if self._rare() else [0, 1, 1, 1, 2, 2])
         flags = self._pick([0, 0, 0, 1])
         body = struct.pack("<4Q4I", self._fh(node), self._owner(), start, min(end, HUGE), kind, self._unique, flags, 0)
         return opcode, node, body

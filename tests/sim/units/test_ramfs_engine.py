@@ -36,10 +36,16 @@ MET = {
     Opcode.WRITE: (0, errno.EBADF, errno.EINVAL, errno.EFBIG, errno.ENOSPC, errno.EIO),
     Opcode.READDIRPLUS: (0, errno.EBADF),
     Opcode.FALLOCATE: (0, errno.EOPNOTSUPP, errno.EFBIG, errno.EINVAL),
-    Opcode.INTERRUPT: (0, errno.EAGAIN),
+    Opcode.INTERRUPT: (errno.EAGAIN,),
+    Opcode.SETLKW: (0, errno.EBADF),
+}
+
+# The same of campaigns about locks.
+MET_BY_LOCKS = {
     Opcode.GETLK: (0, errno.EINVAL, errno.EBADF),
     Opcode.SETLK: (0, errno.EAGAIN, errno.EINVAL, errno.EBADF),
-    Opcode.SETLKW: (0, errno.EINTR, errno.EBADF, errno.EINVAL, errno.ENOLCK),
+    Opcode.SETLKW: (0, errno.EINTR, errno.EINVAL, errno.EBADF),
+    Opcode.INTERRUPT: (0, errno.EAGAIN),
 }
 
 
@@ -71,11 +77,25 @@ def test_the_campaign_meets_the_errors_that_matter(opcode: Opcode) -> None:
     assert not missed
 
 
+def test_random_locks_are_answered_as_the_golden_file_system_does() -> None:
+    """Requests that wait are granted, interrupted, cut off by closes, sessions and resets."""
+    met: set[tuple[int, int | None]] = set()
+    granted = 0
+    for seed in range(21, 25):
+        done = campaign(build(), seed, BATCHES, limits(SMALL), locks=True)
+        met |= set(done.seen)
+        granted += done.granted
+    assert not [
+        (opcode, error) for opcode, errors in MET_BY_LOCKS.items() for error in errors if (opcode, error) not in met
+    ]
+    assert granted > 10
+
+
 @pytest.mark.parametrize(("width", "inodes"), [(128, 16), (512, 64)])
 def test_at_other_widths(width: int, inodes: int) -> None:
     parameters = {"DATA_W": width, "INODES": inodes, "PAGES": 64, "CELLS": 4 * inodes}
     for seed in (1, 2):
-        campaign(build(**parameters), seed, BATCHES, limits(parameters))
+        campaign(build(**parameters), seed, BATCHES, limits(parameters), locks=seed == 2)
 
 
 def test_express_requests_wait_for_no_operation() -> None:
