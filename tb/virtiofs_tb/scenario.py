@@ -33,7 +33,8 @@ class Bench:
     profile: of the endpoint. faults: None where the target cannot make completions fail. firmware: the DPU's FUSE
     server agent, None where the endpoint brings its own. counts: what the scenario did, by
     name ("request LOOKUP", "notification INVAL_INODE"), for the summary. attached: the driver that drove the device
-    last; the next scenario on the same bench resets the device through it before it starts.
+    last; the next scenario on the same bench resets the device through it before it starts. asked: FUSE requests that
+    were used so far, by opcode, as far as the log was delivered.
     """
 
     seed: int
@@ -44,6 +45,7 @@ class Bench:
     counts: Counter[str] = field(default_factory=Counter)
     options: dict[str, int] = field(default_factory=dict)
     attached: VirtioFsDevice | None = None
+    asked: Counter[int] = field(default_factory=Counter)
 
     def rng(self, path: str, index: int = 0) -> random.Random:
         """The random stream of item `index` of one generator."""

@@ -125,8 +125,9 @@ class Testbench:
         self.scoreboards.on_failure = lambda failure: self._failed.set()
         self._step_done = host.event()
         self.bench = Bench(
-            seed, SESSIONS, profile=profile, firmware=self.firmware, faults=host.faults, options=entry.options
-        )
+            seed, SESSIONS, profile=profile, firmware=self.firmware, faults=host.faults, options=entry.options,
+            asked=self.counter.by_opcode,
+        )  # fmt: skip
         host.log.subscribe(self._count)
         if attach:
             host.log.subscribe(self.scoreboards.observe)
