@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from virtiofs_tb import runner
+from virtiofs_model.layouts.fuse_constants import Opcode
+from virtiofs_tb import build, runner
 from virtiofs_tb.guest import command, kernel
 from virtiofs_tb.guest.errors import GuestFailure
 from virtiofs_tb.guest.process import GuestImage
 from virtiofs_tb.guest.request import Assignment, GuestRequest
-from virtiofs_tb.guest.run import compare
+from virtiofs_tb.guest.run import check_asked, compare
 from virtiofs_tb.guest.variants import VARIANTS
 from virtiofs_tb.paths import ROOT
+from virtiofs_tb.report import Summary
 
+SIMULATION = build.Build(Path("/none"), None, Path("/log"), False, 0.0, build.Verilator(Path("/none"), "5", {}))
 IMAGE = GuestImage(Path("/kernel"), Path("/initrd"), {"tag": "x"})
 
 
@@ -80,6 +84,33 @@ def test_the_variants_differ_in_what_they_are_for() -> None:
     assert any(variant.literal for variant in VARIANTS.values())
     for variant in VARIANTS.values():
         assert len(variant.tag) <= 36
+
+
+def test_the_longest_guest_begins_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+
+    def run_all(requests: list[GuestRequest], *_: object, **__: object) -> list[Summary]:
+        begun.extend(request.assignment.variant.name for request in requests)
+        return [Summary(request.test, request.seed) for request in requests]
+
+    monkeypatch.setattr(runner, "run_all", run_all)
+    assignments = [Assignment(variant, IMAGE) for variant in VARIANTS.values()]
+    command.run_all(assignments, 1, SIMULATION, None, 2)
+    assert begun[0] == "hardware" and set(begun) == set(VARIANTS)
+
+
+# ---- what Linux must have asked for ----
+
+
+def test_a_guest_that_does_not_ask() -> None:
+    hardware = VARIANTS["hardware"]
+    asked = Counter({opcode.value: 1 for opcode in hardware.must_ask})
+    check_asked(hardware, asked)
+    check_asked(VARIANTS["literal"], {})
+    del asked[Opcode.SETLK]
+    asked[Opcode.TMPFILE] = 0
+    with pytest.raises(GuestFailure, match=r"Linux never asked for TMPFILE, SETLK$"):
+        check_asked(hardware, asked)
 
 
 # ---- the comparison outside ----

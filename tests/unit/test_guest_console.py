@@ -13,12 +13,13 @@ def test_result_steps_and_what_was_left() -> None:
     console = Console()
     for data in (
         b"[    0.1] boot\nvirtiofs-guest: begin mount\nvirtiofs-gu",
-        b"est: ok mount\r\nvirtiofs-guest: begin a\nvirtiofs-guest: failed a\n",
+        b"est: ok mount\r\nvirtiofs-guest: begin a\nvirtiofs-guest: because of a: b\nvirtiofs-guest: failed a\n",
         b"virtiofs-guest: left 0123456789abcdef0123456789abcdef  -\nvirtiofs-guest: status 1\n",
     ):
         assert console.status is None
         console.feed(data)
     assert (console.status, console.passed, console.failed, console.step) == (1, ["mount"], ["a"], "a")
+    assert console.because == "of a: b"
     assert console.left == "0123456789abcdef0123456789abcdef"
 
 

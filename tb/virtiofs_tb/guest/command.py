@@ -57,7 +57,7 @@ def linux(names: str, target: str, seed: str, waves: str, jobs: str, shell: str)
     if format_ and target == "model":
         raise runner.UsageError("WAVES=1: the golden device has no waves; leave TARGET=model away")
 
-    assignments = [Assignment(variant, image_for(variant, interactive), terminal) for variant in variants]
+    assignments = [Assignment(variant, image_for(variant, number, interactive), terminal) for variant in variants]
     simulation = None
     if target != "model":
         simulation = build_simulation(format_)
@@ -75,7 +75,7 @@ def linux(names: str, target: str, seed: str, waves: str, jobs: str, shell: str)
 def run_all(
     assignments: list[Assignment], seed: int, simulation: build.Build | None, waves: str | None, workers: int
 ) -> list[tuple[Path, Summary]]:
-    """Each assignment's directory and summary, in their order; without a simulation on the golden device."""
+    """Each assignment's directory and summary; without a simulation on the golden device."""
     if simulation is None:
         return [_on_model(assignment, seed) for assignment in assignments]
     requests = [
@@ -88,6 +88,7 @@ def run_all(
         )
         for assignment in assignments
     ]
+    requests.sort(key=lambda request: not request.assignment.variant.more)  # the longest first
     quiet = any(assignment.terminal for assignment in assignments)
     try:
         summaries = runner.run_all(requests, simulation, workers, finished=None if quiet else say)
@@ -135,9 +136,11 @@ def show(summaries: list[tuple[Path, Summary]], seconds: float) -> None:
     console.print(f"{len(summaries)} guests in {seconds:.1f} s", highlight=False)
 
 
-def image_for(variant: Variant, interactive: bool) -> GuestImage:
-    """Kernel and initial file system; what cannot be had ends the program with one line."""
-    arguments = {**variant.arguments, **({"shell": "1"} if interactive else {})}
+def image_for(variant: Variant, seed: int, interactive: bool) -> GuestImage:
+    """Kernel and initial file system; what cannot be had ends the program with one line. seed: of what the guest does
+    at random.
+    """
+    arguments = {**variant.arguments, "seed": str(seed), **({"shell": "1"} if interactive else {})}
     try:
         with console.status("looking for the guest's kernel") as status:
             return kernel.image(arguments, status.update)

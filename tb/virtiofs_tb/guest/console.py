@@ -13,6 +13,7 @@ LAST_LINES = 12
 _STATUS = re.compile(r"virtiofs-guest: status (\d+)$")
 _STEP = re.compile(r"virtiofs-guest: (ok|failed|begin) (.+)$")
 _LEFT = re.compile(r"virtiofs-guest: left ([0-9a-f]{32})\b")
+_BECAUSE = re.compile(r"virtiofs-guest: because (.+)$")
 _PANIC = re.compile(r"Kernel panic - not syncing: (.*)$")
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -21,7 +22,8 @@ class Console:
     """Takes bytes as they come. file: gets all of them; None: nowhere.
 
     status: what the guest's script said, None as long as it has not. panic: why the guest's kernel gave up, "" if it
-    did not. passed, failed: steps of the script by name. left: MD5 of the file that the script left.
+    did not. passed, failed: steps of the script by name; because: why the last one failed, as far as the guest says so.
+    left: MD5 of the file that the script left.
     """
 
     def __init__(self, file: Path | None = None) -> None:
@@ -32,6 +34,7 @@ class Console:
         self.panic = ""
         self.step = ""
         self.left = ""
+        self.because = ""
         self.passed: list[str] = []
         self.failed: list[str] = []
 
@@ -65,6 +68,8 @@ class Console:
                 (self.passed if kind == "ok" else self.failed).append(self.step)
         elif (match := _LEFT.search(line)) is not None:
             self.left = match[1]
+        elif (match := _BECAUSE.search(line)) is not None:
+            self.because = match[1]
         elif (match := _PANIC.search(line)) is not None:
             self.panic = match[1]
 

@@ -1,4 +1,6 @@
-"""The guest's initial file system: Debian's static busybox, and the scripts of files/, packed by cpio."""
+"""The guest's initial file system, packed by cpio: Debian's static busybox, the scripts of files/, and the programs of
+programs/, which are compiled to one.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +9,36 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from virtiofs_tb.guest.errors import GuestBuildError
 
 FILES = Path(__file__).parent / "files"
+PROGRAMS = Path(__file__).parent / "programs"
+PROGRAM = "exercise"
+COMPILE = ("gcc", "-std=gnu17", "-D_GNU_SOURCE", "-Os", "-Wall", "-Wextra", "-Werror", "-static", "-s")
 BUSYBOX = Path("/bin/busybox")
 DIRECTORIES = ("bin", "dev", "mnt", "proc", "sys", "tmp")
 
 
 def key() -> str:
     """Names what the archive is made of."""
-    digest = hashlib.sha256(BUSYBOX.read_bytes())
-    for script in sorted(FILES.iterdir()):
-        digest.update(script.name.encode() + b"\0" + script.read_bytes())
+    digest = hashlib.sha256(BUSYBOX.read_bytes() + " ".join(COMPILE).encode())
+    for file in sorted([*FILES.iterdir(), *PROGRAMS.iterdir()]):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def compile_programs(target: Path, more: Sequence[str] = ()) -> None:
+    """Write the guest's own program to `target`; it needs no libraries there. more: for the compiler.
+
+    Raises GuestBuildError.
+    """
+    sources = [str(path) for path in sorted(PROGRAMS.glob("*.c"))]
+    done = subprocess.run([*COMPILE, "-o", str(target), *sources, *more], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise GuestBuildError(f"gcc cannot compile the guest's programs in {PROGRAMS}:\n{done.stderr.strip()}")
 
 
 def build(target: Path) -> None:
@@ -35,6 +52,7 @@ def build(target: Path) -> None:
         for applet in applets:
             if applet != "busybox":
                 (root / "bin" / applet).symlink_to("busybox")
+        compile_programs(root / "bin" / PROGRAM)
         for script in sorted(FILES.iterdir()):
             shutil.copy(script, root / script.name)
             (root / script.name).chmod(0o755)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from virtiofs_model.ramfs import Limits
@@ -30,15 +31,19 @@ def run(
     limits: SessionLimits | None = None,
     terminal: str | None = None,
     defect: str | None = None,
+    without: Collection[str] = (),
 ) -> Summary:
-    """Run one guest to its end; never raises for what happens in it. defect: one that the device shall have."""
+    """Run one guest to its end; never raises for what happens in it. defect: one that the device shall have.
+
+    without: names of scoreboards that are switched off.
+    """
     shutil.rmtree(run_dir, ignore_errors=True)
     run_dir.mkdir(parents=True)
     summary = Summary(name, seed, rerun=rerun, dut=MODEL, profile=DEFAULT_PROFILE.name)
     host = ModelHost(seed, ObservationLog(run_dir), defect=defect, ramfs=Limits())
     guest = GuestRun(variant, image, run_dir, limits, terminal)
     entry = guest.entry(name, terminal is not None)
-    testbench = Testbench(host, host.engine, entry, seed, load(DEFAULT_PROFILE), guest.server)
+    testbench = Testbench(host, host.engine, entry, seed, load(DEFAULT_PROFILE), guest.server, without=without)
     started = time.monotonic()
     try:
         host.run(testbench.run())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from virtiofs_tb.agents.firmware import FuseServer
@@ -40,7 +41,8 @@ class GuestRun:
         if variant.server is Server.DIRECTORY:
             self.tree.mkdir()
             self._directory = HostDirectoryServer(self.tree)
-        self._compare = terminal is None and self._directory is not None
+        self._scripted = terminal is None
+        self._compare = self._scripted and self._directory is not None
         self.session = GuestSession(image, run_dir, limits, terminal)
 
     @property
@@ -63,8 +65,18 @@ class GuestRun:
         assert isinstance(host, HostBase) and host.dpu is not None, "the step needs a target of packets with a DPU port"
         await host.dpu.strap(self.variant.straps)
         await self.session.run(host)
+        if self._scripted:
+            host.log.deliver()
+            check_asked(self.variant, tb.asked)
         if self._compare:
             compare(self.tree, self.session.console.left)
+
+
+def check_asked(variant: Variant, asked: Mapping[int, int]) -> None:
+    """Linux made each request that the variant is there for. Raises GuestFailure."""
+    missing = [opcode.name for opcode in variant.must_ask if not asked.get(opcode)]
+    if missing:
+        raise GuestFailure(f"the guest's script passed, but Linux never asked for {', '.join(missing)}")
 
 
 def compare(tree: Path, md5: str) -> None:

@@ -113,6 +113,7 @@ class GuestSession:
         host.note(f"the guest's script ended with status {self.console.status}")
         if self._terminal is None and self.console.status != 0:
             failed = f", failed: {', '.join(self.console.failed)}" if self.console.failed else ""
+            failed += f": {self.console.because}" if failed and self.console.because else ""
             raise GuestFailure(self._told(f"the guest's script ended with status {self.console.status}{failed}"))
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.layouts.virtio import Feature
 from virtiofs_tb.catalogue import FIRMWARE, RAMFS
 from virtiofs_tb.host.port import Straps
@@ -34,6 +35,8 @@ class Variant:
     notification: bool
     literal: bool = False
     server: Server = Server.GOLDEN
+    more: bool = False
+    """The guest runs the long script as well, which needs a file system that is wholly the endpoint's."""
 
     @property
     def straps(self) -> Straps:
@@ -58,13 +61,38 @@ class Variant:
     @property
     def arguments(self) -> dict[str, str]:
         """For the guest's script."""
-        return {"tag": self.tag, "numbering": "literal" if self.literal else "deployed"}
+        numbering = "literal" if self.literal else "deployed"
+        return {"tag": self.tag, "numbering": numbering, "more": str(int(self.more))}
+
+    @property
+    def must_ask(self) -> tuple[Opcode, ...]:
+        """Requests that Linux must have made."""
+        return ASKED_BY_MORE if self.more else ()
 
     @property
     def must_check(self) -> tuple[str, ...]:
         """Scoreboards that must have had work. Nobody sends notifications to a driver that does not take them."""
         return ("config_space",) if self.literal else ("config_space", "descriptors", "fuse", "dma", "interrupts")
 
+
+ASKED_BY_MORE = (
+    Opcode.SYMLINK,
+    Opcode.READLINK,
+    Opcode.LINK,
+    Opcode.MKNOD,
+    Opcode.RENAME,
+    Opcode.RENAME2,
+    Opcode.STATFS,
+    Opcode.FSYNC,
+    Opcode.FALLOCATE,
+    Opcode.TMPFILE,
+    Opcode.READDIR,
+    Opcode.READDIRPLUS,
+    Opcode.GETLK,
+    Opcode.SETLK,
+    Opcode.SETLKW,
+)
+"""What Linux can answer by itself or leave undone, so that the script could pass without the endpoint."""
 
 VARIANTS = {
     variant.name: variant
@@ -101,6 +129,7 @@ VARIANTS = {
             indirect=True,
             notification=True,
             server=Server.HARDWARE,
+            more=True,
         ),
     )
 }
