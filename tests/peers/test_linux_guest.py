@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -25,6 +26,7 @@ from virtiofs_tb.guest.session import FOLDER, Limits
 from virtiofs_tb.guest.variants import VARIANTS
 from virtiofs_tb.paths import ROOT
 from virtiofs_tb.report import CARD_TEXT, Summary
+from virtiofs_tb.scoreboards import ALL
 
 SEED = 1
 LIMITS = Limits(connect=30, silence=30, total=200, end=20)
@@ -112,6 +114,50 @@ def test_the_scoreboards_judge_what_linux_bears(image: GuestImage, tmp_path: Pat
     summary = run(image, tmp_path, defect=defect)
     assert not summary.passed
     assert summary.failures[0].source not in ("", "step linux_guest")
+
+
+ALONE = """. /common
+mkdir /tmp/beside && mount_it || exit 1
+START=$(space)
+mkdir $M/ours
+step "alone" {command}
+rm -r $M/ours
+step "all space is back" back
+unmount_it
+"""
+FILES, TREE = ("exercise files $M /tmp/beside 1 400", "exercise tree $M /tmp/beside 1 400")
+LISTING = "sh -c 'mkdir $0/probe && exercise probe removing $0/probe' $M"
+
+
+@pytest.mark.parametrize(
+    ("defect", "command", "says"),
+    [
+        ("fs_old_data", FILES, r"byte \d+ is 0x.., on tmpfs 0x00"),
+        ("fs_read_destroys", FILES, r"byte \d+ is 0x00, on tmpfs 0x"),
+        ("fs_space_lost", FILES, r"all space is back: expected '1024 blocks, 1024 free, .* seen '1024 blocks, "),
+        ("fs_link_twice", TREE, r"link count is 0\d+, on tmpfs 0\d+"),
+        ("fs_rename_keeps_old", TREE, r"of the listing is '.*', on tmpfs '.*'|it came to .*, on tmpfs to "),
+        ("fs_wrong_errno", TREE, r"it came to EINVAL, on tmpfs to "),
+        ("fs_cookie_skips", LISTING, r"removing: entry \d+ was there all the time and never came"),
+    ],
+)
+def test_the_guests_own_comparison(
+    image: GuestImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, defect: str, command: str, says: str
+) -> None:
+    """Without any scoreboard: what the guest's programs see by themselves of a file system with a defect."""
+    script = ALONE.replace("{command}", command)
+    other = files_with(tmp_path, monkeypatch, "check-deployed", script)
+    variant = replace(VARIANTS["hardware"], more=False)
+    arguments = {**variant.arguments, "seed": "1"}
+    guest = replace(image, initrd=other, arguments=arguments)
+    without = [board.name for board in ALL]
+    summary = model_run.run(
+        "linux", variant, guest, SEED, tmp_path / "run", "make linux", LIMITS, defect=defect, without=without
+    )
+    assert [failure.source for failure in summary.failures] == ["step linux_guest"]
+    text = summary.failures[0].text
+    assert re.search(says, text), text
+    assert "\n" not in text and text in (tmp_path / "run" / CARD_TEXT).read_text()
 
 
 def test_the_guests_script_fails(image: GuestImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
