@@ -195,3 +195,21 @@ def test_livelock_is_reported() -> None:
     again()
     with pytest.raises(Livelock):
         loop.advance(0)
+
+
+def test_a_bounded_advance_lets_those_run_whose_time_has_come() -> None:
+    """Tasks that wake each other without end: the rest stays ready, and a timer that is due fires all the same."""
+    loop = Loop()
+    woken: list[int] = []
+
+    async def restless() -> None:
+        while True:
+            await loop.sleep(0)
+
+    for _ in range(3):
+        loop.spawn(restless())
+    loop.call_at(5, lambda: woken.append(loop.now_ps))
+    loop.advance(4, 10)
+    assert woken == [] and loop.next_due() is not None
+    loop.advance(6, 10)
+    assert woken == [6]

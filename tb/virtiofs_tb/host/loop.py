@@ -274,19 +274,24 @@ class Loop:
             self._cancelled -= 1
         return timers[0][0] if timers else None
 
-    def advance(self, t_ps: int) -> None:
-        """Set the time and run all that is due and ready. Time does not run backwards."""
+    def advance(self, t_ps: int, at_most: int | None = None) -> None:
+        """Set the time and run all that is due and ready. Time does not run backwards.
+
+        at_most: return after so many callbacks and all timers that are due, for a time that goes on meanwhile; the rest
+        stays ready. Without it a Livelock is raised when callbacks do not come to an end.
+        """
         if t_ps > self.now_ps:
             self.now_ps = t_ps
         now = self.now_ps
         timers = self._timers
         ready = self._ready
+        limit = LIVELOCK_LIMIT if at_most is None else at_most
         ran = 0
         while True:
-            while ready and ran < LIVELOCK_LIMIT:
+            while ready and ran < limit:
                 ready.popleft()()
                 ran += 1
-            if ran >= LIVELOCK_LIMIT:
+            if ran >= limit and at_most is None:
                 raise Livelock(f"{ran} callbacks at {now} ps; tasks: {', '.join(self.pending())}")
             if not timers or timers[0][0] > now:
                 break

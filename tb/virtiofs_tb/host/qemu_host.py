@@ -1,7 +1,7 @@
 """QemuHost: HostPort on QEMU's vhost-user-fs-pci with virtiofsd, without a guest.
 
-Time is the wall clock's: a nanosecond of it counts as a picosecond here, so that time-outs that are meant for a
-simulation are long enough for processes that share a processor.
+Time is the wall clock's: WALL_NS_PER_PS nanoseconds of it count as a picosecond here, so that the time-outs of the
+driver, which are meant for simulated time, are long enough for processes that share a processor with others.
 """
 
 from __future__ import annotations
@@ -26,9 +26,14 @@ from virtiofs_tb.host.timing import Timing
 T = TypeVar("T")
 
 QEMU_CAPS = HostCaps()
+WALL_NS_PER_PS = 8  # so the driver's 5 ms for a reply are 40 s
 REST_S = 50e-6  # between two looks at memory while nothing is due
-CHECK_PS = 20_000_000  # between two looks whether the processes live: 20 ms
-LIMIT_PS = 60_000_000_000  # a minute
+CHECK_PS = 20_000_000 // WALL_NS_PER_PS  # between two looks whether the processes live: 20 ms
+LIMIT_S = 120  # of wall clock
+LIMIT_PS = LIMIT_S * 1_000_000_000 // WALL_NS_PER_PS
+AT_MOST = 32
+"""Callbacks between two looks at clock and memory. Interrupts come while tasks ring doorbells, so there may always be a
+task that is ready: nobody whose time has come would be woken, and then all time-outs at once."""
 TIMING = Timing(store_gap_ps=0, interrupt_latency_ps=0)
 
 
@@ -129,7 +134,8 @@ class QemuHost(HostBase):
             self.check()
             if self.loop.now_ps > end:
                 owed = "".join(f"\n  {line}" for line in self.owed())
-                raise OutOfTime(f"not finished after {limit_ps // 1_000_000_000} s of wall clock; owed:{owed}")
+                seconds = limit_ps * WALL_NS_PER_PS / 1_000_000_000
+                raise OutOfTime(f"not finished after {seconds:.1f} s of wall clock; owed:{owed}")
         self.log.flush()
         self.check()
         return self.loop.result_of(task)
@@ -148,7 +154,7 @@ class QemuHost(HostBase):
         for wait in self._waits:
             if not wait.waiter.woken and wait.ready(self.memory.read(wait.address, wait.size)):
                 wait.waiter.wake(True)
-        loop.advance(time.monotonic_ns() - self._begin_ns)
+        loop.advance((time.monotonic_ns() - self._begin_ns) // WALL_NS_PER_PS, AT_MOST)
         due = loop.next_due()
         if due is not None and due <= loop.now_ps:
             return
