@@ -22,7 +22,7 @@ from virtiofs_model.layouts.virtio import (
 )
 from virtiofs_tb.host.port import HostPort, Interrupt
 
-from .errors import DriverError, DriverTimeout
+from .errors import DriverError, DriverTimeout, QueueStopped
 from .pci import PciFunction, RegisterBlock
 from .virtqueue import Publish, SplitQueue
 
@@ -201,19 +201,25 @@ class VirtioFsDevice:
         await self.host.bar_write(self.pci.fn, place.bar, offset, 2, index)
 
     def request_queue(self, number: int) -> SplitQueue:
-        """The request queue of this number, modulo how many there are."""
-        return self.queues[self.roles.requests[number % len(self.roles.requests)]]
+        """The request queue of this number, modulo how many there are. Raises QueueStopped after a reset."""
+        return self._running(self.roles.requests[number % len(self.roles.requests)])
 
     @property
     def hiprio(self) -> SplitQueue:
-        """Queue 0: FORGET, BATCH_FORGET, INTERRUPT only (FS-HP-R01)."""
-        return self.queues[self.roles.hiprio]
+        """Queue 0: FORGET, BATCH_FORGET, INTERRUPT only (FS-HP-R01). Raises QueueStopped after a reset."""
+        return self._running(self.roles.hiprio)
 
     @property
     def notification(self) -> SplitQueue | None:
         """Queue 1 where the feature was negotiated."""
         index = self.roles.notification
         return None if index is None else self.queues[index]
+
+    def _running(self, index: int) -> SplitQueue:
+        queue = self.queues.get(index)
+        if queue is None:  # the device was reset since the caller got its last reply
+            raise QueueStopped(f"queue {index}", "reset", "running")
+        return queue
 
     async def _read_features(self, name: str) -> int:
         value = 0
