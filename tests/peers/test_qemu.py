@@ -15,6 +15,7 @@ from virtiofs_tb import profile
 from virtiofs_tb.driver.bringup import Mount, discover, mount
 from virtiofs_tb.driver.errors import DriverError, QueueStopped
 from virtiofs_tb.driver.layout import ChainPlan, whole_plan
+from virtiofs_tb.driver.virtio import Settings, Vectors
 from virtiofs_tb.driver.virtqueue import ChainShape, Placement
 from virtiofs_tb.host.base import OutOfTime
 from virtiofs_tb.host.log import Channel, Kind, ObservationLog, Record
@@ -110,6 +111,42 @@ def test_a_reset_with_requests_outstanding(host: QemuHost) -> None:
         return stopped
 
     assert host.run(main()) > 0
+
+
+def test_time_goes_on_while_there_is_always_somebody_ready(host: QemuHost) -> None:
+    """Eight tasks whose interrupts come while others ring doorbells do not keep a ninth from waking up."""
+
+    async def restless(ready: Mount) -> None:
+        try:
+            while True:
+                await ready.client.call(Opcode.STATFS, FUSE_ROOT_ID)
+        except QueueStopped:
+            return
+
+    async def main() -> int:
+        ready = await mount(host, bench())
+        workers = [host.spawn(restless(ready)) for _ in range(8)]
+        begin = host.now_ps()
+        await host.sleep(2_000_000)
+        slept = host.now_ps() - begin
+        await ready.device.reset()
+        for worker in workers:
+            await worker.join()
+        return slept
+
+    assert host.run(main()) < 250_000_000  # two seconds for 16 ms
+
+
+def test_a_driver_without_interrupts_may_be_as_fast_as_it_can(host: QemuHost) -> None:
+    """The first request after DRIVER_OK is not served before virtiofsd knows the call descriptors of its queues."""
+
+    async def main() -> None:
+        for _ in range(10):
+            ready = await mount(host, bench(), Settings(vectors=Vectors.NONE))
+            assert (await ready.client.call(Opcode.STATFS, FUSE_ROOT_ID)).error == 0
+            await ready.device.reset()
+
+    host.run(main())
 
 
 def test_an_absent_function_is_an_unsupported_request(host: QemuHost) -> None:

@@ -24,7 +24,7 @@ from virtiofs_tb.peers.decided import (
     load,
     sort,
 )
-from virtiofs_tb.peers.differential import compared, differences
+from virtiofs_tb.peers.differential import compared, complaints, differences
 from virtiofs_tb.peers.fs_compare import FsComparison, ModelTarget, compare
 from virtiofs_tb.peers.fs_script import script
 from virtiofs_tb.peers.targets import TargetRun, of_model, peers_entry
@@ -113,6 +113,10 @@ def test_what_is_not_decided_stays_open_and_what_is_not_seen_is_stale() -> None:
     assert [item for item, _ in found.decided] == seen[:1]
     assert found.open == seen[1:] and found.stale == [rules[1]] and not found.clean
     assert sort(seen[:1], [rules[0], rules[2]]).clean
+    assert complaints("A and B", found) == [
+        "A and B: NOT DECIDED: b, x: ours 1, theirs 3",
+        "A and B: NOT SEEN: b, x: decided as 'why', but nothing differs there",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,16 @@ there is no file in any directory that could stay behind.
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import mmap
 import os
 import re
 import socket
+import struct
 import subprocess
+import termios
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,9 +36,11 @@ MESSAGE_BYTES = 1 << 20
 NO_MESSAGE = 0xFFFF_FFFF
 
 _FILLER = LOW_BASE  # bytes of RAM below ours, which nobody uses
-_START_S = 10.0
+_START_S = 30.0
 _STOP_S = 2.0
-_TOGETHER_S = 0.3  # when one of the two ends, the other does soon after
+_SETTLE_S = 30.0
+_LOOK_S = 50e-6  # between two looks whether virtiofsd is done
+_TOGETHER_S = 1.0  # when one of the two ends, the other does soon after
 _CONFIG_PORT = 0xCF8
 _PCIEXBAR = 0x60  # of the q35 host bridge (Intel 3 Series Express Chipset datasheet, 5.1.16)
 _HALT = b"\xfa\xf4\xeb\xfd"  # cli; hlt; jmp to itself
@@ -118,6 +124,8 @@ class QemuMachine:
             listener.listen(1)
             vhost = handed_over.enter_context(socket.socket(socket.AF_UNIX))
             vhost.connect(listener.getsockname())
+            self._to_virtiofsd = vhost.dup()
+            self._closing.callback(self._to_virtiofsd.close)
             ours, theirs = socket.socketpair(socket.AF_UNIX)
             self.qtest = QtestClient(ours, _START_S)
             self._closing.callback(self.qtest.close)
@@ -163,6 +171,35 @@ class QemuMachine:
         """Where a function of bus 0 has its configuration space in memory space."""
         return ECAM_BASE | device << 15 | function << 12 | offset
 
+    def settle(self) -> None:
+        """Return when virtiofsd has done what QEMU told it, and the interrupts that it asked for meanwhile are there.
+
+        A store to device_status or to the MSI-X table ends as soon as QEMU has written its vhost-user messages: what
+        follows could overtake them. A request that is served before the message with its queue's call descriptor ends
+        virtiofsd, and the interrupt of such a message would be taken for one of a later request. Raises PeerDied.
+        """
+        end = time.monotonic() + _SETTLE_S
+        while self._unread() or not self._asleep():
+            self.check()
+            if time.monotonic() > end:
+                raise self.virtiofsd.death(f"it had {_SETTLE_S:.0f} s to do what QEMU had told it")
+            if self.qtest.closed_within(_LOOK_S):
+                return  # whoever needs QEMU next says how it ended
+        for _ in range(2):  # QEMU's loop has looked at every descriptor between the first answer and the second command
+            self.qtest.read(MESSAGE_BASE, 4)
+
+    def _unread(self) -> int:
+        """What of QEMU's messages virtiofsd has not read, in bytes with their overhead."""
+        return int(struct.unpack("i", fcntl.ioctl(self._to_virtiofsd, termios.TIOCOUTQ, bytes(4)))[0])
+
+    def _asleep(self) -> bool:
+        """Whether virtiofsd's first thread waits: it carries a message out without waiting, then waits for the next."""
+        try:
+            text = Path(f"/proc/{self.virtiofsd.pid}/stat").read_text(encoding="ascii", errors="replace")
+        except OSError:
+            return False  # it has ended
+        return text.rpartition(") ")[2].startswith("S")
+
     def check(self) -> None:
         """Raise PeerDied when one of the two has ended."""
         if self.virtiofsd.status is None and self.qemu.status is None:
@@ -190,6 +227,7 @@ class QemuMachine:
     def close(self) -> None:
         """End both and give everything back. May be called twice."""
         if self._started:
+            self._to_virtiofsd.close()  # so that QEMU's end is the last one
             self.qemu.stop()
             self.virtiofsd.wait(_STOP_S)  # it ends with the connection, having written what it holds
         self._closing.close()

@@ -49,6 +49,8 @@ class QemuLink:
         request = tlp.decode(hdr, payload)
         try:
             completion = self._carry_out(request)
+            if _tells_virtiofsd(request):
+                self._machine.settle()
         except QtestError as error:
             raise self._machine.death(error, f"it carried out {request.kind.name}") from error
         self.messages()  # what the device wrote before it answered comes first
@@ -115,6 +117,15 @@ class QemuLink:
             self._machine.qtest.write(address, width, int.from_bytes(data[:width], "little"))
             address += width
             data = data[width:]
+
+
+def _tells_virtiofsd(request: Tlp) -> bool:
+    """Whether QEMU may send vhost-user messages for it: writes to configuration space (MSI-X), to device_status, and to
+    the MSI-X table. Stores of two bytes do not: doorbells, and registers of queues that QEMU keeps until DRIVER_OK.
+    """
+    if request.kind is TlpKind.MWR:
+        return any(len(data) != 2 for _, data in tlp.write_runs(request))
+    return request.kind is TlpKind.CFGWR0
 
 
 def _width(address: int, size: int) -> int:

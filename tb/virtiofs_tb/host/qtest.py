@@ -9,7 +9,7 @@ from __future__ import annotations
 import select
 import socket
 
-ANSWER_S = 10.0  # a command takes 0.1 ms
+ANSWER_S = 30.0  # a command takes 0.1 ms, but for others the processor may be wanted, too
 _SUFFIX = {1: "b", 2: "w", 4: "l", 8: "q"}
 
 

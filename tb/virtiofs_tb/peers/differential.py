@@ -54,7 +54,7 @@ def print_verdicts(console: Console, runs: Sequence[TargetRun]) -> None:
 
 
 def print_differences(console: Console, title: str, found: Sorted) -> None:
-    """What is decided, with its reason; then what is not."""
+    """What is decided. What is not stands at the end of the report (complaints)."""
     if found.decided:
         console.print(f"\n{title}: differences that are decided; docs/peers.md says why", highlight=False)
         table = Table(box=None, pad_edge=False)
@@ -66,8 +66,13 @@ def print_differences(console: Console, title: str, found: Sorted) -> None:
         console.print(table, markup=False)
         if len(found.decided) > SHOWN_FACTS:
             console.print(f"... and {len(found.decided) - SHOWN_FACTS} more", highlight=False)
-    for difference in found.open:
-        console.print(f"NOT DECIDED: {difference}", markup=False, highlight=False, style="red", soft_wrap=True)
-    for decision in found.stale:
-        text = f"NOT SEEN: {decision.step}, {decision.what}: decided as {decision.why!r}, but nothing differs there"
-        console.print(text, markup=False, highlight=False, style="red", soft_wrap=True)
+
+
+def complaints(title: str, found: Sorted) -> list[str]:
+    """A line for each thing that fails the comparison `title`: where, what, and both values."""
+    seen = [f"{title}: NOT DECIDED: {difference}" for difference in found.open]
+    stale = [
+        f"{title}: NOT SEEN: {item.step}, {item.what}: decided as {item.why!r}, but nothing differs there"
+        for item in found.stale
+    ]
+    return seen + stale

@@ -12,13 +12,13 @@ from pathlib import Path
 from virtiofs_tb import catalogue, profile, runner
 from virtiofs_tb.build import Build
 from virtiofs_tb.catalogue import Entry
-from virtiofs_tb.driver.errors import DriverError, shown
+from virtiofs_tb.driver.errors import DriverError, DriverTimeout, shown
 from virtiofs_tb.facts import facts_of
 from virtiofs_tb.host.base import SimulationFailure
 from virtiofs_tb.host.log import Kind, ObservationLog, Record, read_log
 from virtiofs_tb.host.peer_process import PeerDied
 from virtiofs_tb.host.qemu import QemuOptions
-from virtiofs_tb.host.qemu_host import QEMU_CAPS, QemuHost
+from virtiofs_tb.host.qemu_host import QEMU_CAPS, WALL_NS_PER_PS, QemuHost
 from virtiofs_tb.model_run import ModelRequest, run_model
 from virtiofs_tb.paths import PROFILES, RUNS, SESSIONS
 from virtiofs_tb.report import Summary
@@ -32,23 +32,15 @@ QEMU_BOARDS = ("config_space",)  # of QEMU's device no DMA is seen
 SHARED_MEMORY = Path("/dev/shm")
 PASSED = "passed"
 
-KNOWN_DEATH = "Error writing eventfd"
-"""virtiofsd writes a used index and then signals it; a reset in between closes the descriptor that it signals with, and
-it gives up. A driver that polls can be that fast. Such a step is done again."""
-ATTEMPTS = 4
-
 
 @dataclass
 class TargetRun:
-    """What one target did. verdicts: by step; facts: by step and name; checked: by scoreboard.
-    again: steps that were done again since the peer died of what it is known to die of (KNOWN_DEATH).
-    """
+    """What one target did. verdicts: by step; facts: by step and name; checked: by scoreboard."""
 
     name: str
     verdicts: dict[str, str] = field(default_factory=dict)
     facts: dict[str, dict[str, str]] = field(default_factory=dict)
     checked: dict[str, int] = field(default_factory=dict)
-    again: list[str] = field(default_factory=list)
 
 
 @contextmanager
@@ -77,12 +69,7 @@ def of_qemu(entry: Entry, seed: int, echo: Callable[[str], None] = lambda name: 
             run.verdicts[step.name] = f"not applicable: {reason}"
             continue
         echo(step.name)
-        for attempt in range(ATTEMPTS):
-            verdict = _qemu_step(run, step, seed + attempt, entry.options)
-            if KNOWN_DEATH not in verdict:
-                break
-            run.again.append(step.name)
-        run.verdicts[step.name] = verdict
+        run.verdicts[step.name] = _qemu_step(run, step, seed, entry.options)
     return run
 
 
@@ -103,6 +90,8 @@ def _qemu_step(run: TargetRun, step: Scenario, seed: int, options: dict[str, int
             host.run(step.function(host, bench))
         except (DriverError, SimulationFailure, PeerDied) as error:
             verdict = verdict_of(error)
+            if isinstance(error, DriverTimeout):
+                verdict += f" (1 us of a time-out is {WALL_NS_PER_PS} ms of wall clock here)"
         except Exception as error:  # of the scenario: a difference like any other, which nobody has decided
             verdict = f"crash: {type(error).__name__}: {error} ({place_of(error)})"
         log.flush()
