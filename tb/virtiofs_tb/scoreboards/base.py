@@ -42,5 +42,9 @@ class Scoreboard:
         """How many things were checked."""
         return sum(self.checked.values())
 
+    def waiting(self) -> list[str]:
+        """What is open and owed by nobody, in words, for a run that does not end."""
+        return []
+
     def finish(self, t_ps: int, seq: int) -> None:
         """The run is over and drained: whatever is still owed is a failure."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from virtiofs_model.ramfs import Limits
 from virtiofs_tb.host.log import Record
 from virtiofs_tb.profile import Profile
+from virtiofs_tb.scoreboards.announcements import AnnouncementScoreboard
 from virtiofs_tb.scoreboards.base import Scoreboard
 from virtiofs_tb.scoreboards.cache_board import CacheScoreboard
 from virtiofs_tb.scoreboards.config_space import ConfigSpaceScoreboard
@@ -27,6 +28,7 @@ ALL: tuple[type[Scoreboard], ...] = (
     CacheScoreboard,
     FileSystemScoreboard,
     NotificationScoreboard,
+    AnnouncementScoreboard,
     InterruptScoreboard,
 )
 
@@ -53,9 +55,22 @@ class ScoreboardSet:
         for board in self.boards:
             board.failures = self.failures
             board.report = self._report
+        self._join()
         self.observer.bind(self.boards)
         self._required: set[str] = set()
         self._finished = False
+
+    def _join(self) -> None:
+        """Announcements are judged by what the scoreboard of the file system finds out; without it they are not."""
+        boards = {type(board): board for board in self.boards}
+        file_system = boards.get(FileSystemScoreboard)
+        notifications = boards.get(NotificationScoreboard)
+        announcements = boards.get(AnnouncementScoreboard)
+        if isinstance(notifications, NotificationScoreboard) and isinstance(announcements, AnnouncementScoreboard):
+            notifications.announced = announcements.takes
+        if isinstance(file_system, FileSystemScoreboard) and isinstance(announcements, AnnouncementScoreboard):
+            file_system.tell_asked = announcements.asked
+            announcements.explained = file_system.explained
 
     def _report(self, failure: Failure) -> None:
         if len(self.failures) < MAX_FAILURES:
@@ -93,7 +108,8 @@ class ScoreboardSet:
         return self.failures
 
     def owed(self, t_ps: int) -> list[str]:
-        """What is owed at `t_ps`, in words; for a run that was given up, whose debts are no failures of their own."""
+        """What is owed at `t_ps`, and what waits lawfully, in words; for a run that was given up, whose debts are no
+        failures of their own."""
         found: list[Failure] = []
         for board in self.boards:
             board.report = found.append
@@ -104,7 +120,7 @@ class ScoreboardSet:
             f"{debt.board}{f' [{debt.clause}]' if debt.clause else ''}: {debt.text}: expected {debt.expected}, "
             f"seen {debt.seen}"
             for debt in found
-        ]
+        ] + [text for board in self.boards for text in board.waiting()]
 
     @property
     def counts(self) -> dict[str, int]:

@@ -27,6 +27,7 @@ from virtiofs_tb.scoreboards.events import (
 )
 from virtiofs_tb.scoreboards.observer import Observer
 from virtiofs_tb.scoreboards.ring_state import Chain, Queue
+from virtiofs_tb.scoreboards.waits import may_wait
 
 STATUS_AT = 0x14
 NEEDS_RESET = int(DeviceStatus.DEVICE_NEEDS_RESET)
@@ -208,5 +209,8 @@ class DescriptorScoreboard(Scoreboard):
 
     @staticmethod
     def _with_engine(chain: Chain) -> bool:
-        """Whether the chain waits for software: a request that was handed over and not answered."""
-        return chain.request is not None and not chain.answered
+        """Whether the chain may be open: it waits for software, a request that was handed over and not answered, or for
+        a lock, as far as is known here."""
+        read = chain.walked and chain.read_store.covers(0, chain.readable)
+        waits = read and may_wait(bytes(chain.read_store.data[:8]))
+        return (chain.request is not None and not chain.answered) or (waits and not chain.entry_seq)

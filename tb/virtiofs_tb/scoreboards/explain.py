@@ -10,9 +10,10 @@ from __future__ import annotations
 from bisect import insort
 from dataclasses import dataclass, field
 
-from virtiofs_model.ramfs import RamfsServer
+from virtiofs_model.ramfs import NOT_YET, RamfsServer
 from virtiofs_tb.scoreboards.clock import Clock
 from virtiofs_tb.scoreboards.happenings import ENDLESS, Golden, Happening, RequestHappening, ResetHappening
+from virtiofs_tb.scoreboards.waits import WaitHappening, owed, wakes
 
 Choice = tuple[Happening, int]
 """A happening and the variant of it that is tried."""
@@ -58,7 +59,8 @@ class Explainer:
         self.failed = 0
         self.deepest = 0
         self.culprit: RequestHappening | None = None
-        self._golden = Golden(server, self.clock)
+        self._refuted: WaitHappening | None = None  # whose answer is not that which is final
+        self.golden = Golden(server, self.clock)
         self._journal = server.tree.journal
         self._left: list[Happening] = []
         self._places = [_Place(self._journal.mark())]
@@ -72,6 +74,10 @@ class Explainer:
         """Happenings that have no place yet."""
         return len(self._left)
 
+    def is_left(self, happening: Happening) -> bool:
+        """Whether it has no place yet."""
+        return happening in self._left
+
     @property
     def depth(self) -> int:
         """Happenings that have a place."""
@@ -81,16 +87,25 @@ class Explainer:
         """Something that has happened."""
         insort(self._left, happening, key=_rank)
 
+    def answered(self, wait: WaitHappening) -> None:
+        """A request that was added while it was open has an answer now. What led to another one is taken back."""
+        while not wait.fits and len(self._places) > 1:
+            self._take_back()
+        if not wait.fits:
+            self._refuted = wait
+
     def advance(self, open_begin: int = ENDLESS, open_rank: int = ENDLESS) -> bool:
         """Find places for all that can be explained now. False: there is no order; `culprit` is what does not fit.
 
         open_begin: the least `begin` of requests that may have taken effect and are not answered yet; what they may
         explain waits for them. open_rank: the least `rank` of those that are being answered; they come first.
         """
-        while self._left:
+        if self._refuted is not None:
+            self.culprit = self._refuted
+            return False
+        while self._left or owed(self.golden):
             choice = self._next()
-            horizon = min(happening.end for happening in self._left)
-            if open_begin < horizon and (choice is None or choice[0].rank > open_rank):
+            if open_begin < self._horizon() and (choice is None or choice[0].rank > open_rank):
                 return True
             if choice is not None:
                 self._try(choice)
@@ -104,21 +119,36 @@ class Explainer:
     def _next(self) -> Choice | None:
         """The next choice for the top place."""
         place = self._places[-1]
-        horizon = min(happening.end for happening in self._left)
+        left = min((happening.end for happening in self._left), default=ENDLESS)
+        horizon = self._horizon()
         for happening in self._left[: self.effort.window]:
-            if happening.begin > horizon or happening in place.asleep:
+            # A reset may end waits itself: by requests that it cuts off.
+            latest = left if isinstance(happening, ResetHappening) else horizon
+            if happening.begin > latest or happening in place.asleep:
                 continue
             for variant in range(happening.variants):
                 if (id(happening), variant) not in place.tried:
                     return happening, variant
         return None
 
+    def _horizon(self) -> int:
+        """What begins later cannot come next."""
+        ends = (happening.end for happening in self._left)
+        return min((*ends, *(wait.until for wait in owed(self.golden))), default=ENDLESS)
+
+    def _happens(self, happening: Happening, variant: int) -> bool:
+        """Whether all that was seen of it follows, and of those that it lets go on."""
+        answered = owed(self.golden)
+        if not happening.happen(self.golden, variant) or not wakes(self.golden, happening):
+            return False
+        return not isinstance(happening, ResetHappening) or all(wait.fate.reply != NOT_YET for wait in answered)
+
     def _try(self, choice: Choice) -> None:
         happening, variant = choice
         place = self._places[-1]
         self.tries += 1
         place.tried.add((id(happening), variant))
-        if not happening.happen(self._golden, variant):
+        if not self._happens(happening, variant):
             self._journal.rollback(place.mark)
             self.failed += 1
             self._near += 1
@@ -127,7 +157,7 @@ class Explainer:
         place.taken = choice
         self._left.remove(happening)
         self._memory += _size(happening)
-        asleep = [other for other in place.asleep if other.commutes(happening, self._golden)]
+        asleep = [other for other in place.asleep if other.commutes(happening, self.golden)]
         self._places.append(_Place(self._journal.mark(), asleep=asleep))
         if self.depth > self.deepest:
             self.deepest = self.depth
@@ -191,9 +221,18 @@ class Explainer:
         insort(self._left, happening, key=_rank)
 
     def _blame(self) -> None:
-        """What cannot be explained: of all that is left, the first of the first guess."""
-        requests = [happening for happening in self._left if isinstance(happening, RequestHappening)]
-        if requests:
+        """What cannot be explained: of all that is left, the first of the first guess; before that what was answered,
+        but must wait."""
+        waits = owed(self.golden)
+        requests = [
+            happening
+            for happening in self._left
+            if isinstance(happening, RequestHappening)
+            and (not isinstance(happening, WaitHappening) or happening.answered)
+        ]
+        if waits and min(wait.until for wait in waits) <= self._horizon():
+            self.culprit = min(waits, key=lambda wait: wait.until)
+        elif requests:
             self.culprit = min(requests, key=_rank)
 
 

@@ -9,19 +9,24 @@ It judges where the ramfs engine answers: `engage` says so, or the DPU's write t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from virtiofs_model.engine import HEAD_BYTES_MAX
 from virtiofs_model.layouts.dpu import DpuRegister
-from virtiofs_model.ramfs import Limits, RamfsServer, Tree
+from virtiofs_model.ramfs import NOT_YET, Limits, RamfsServer, Tree
 from virtiofs_model.ramfs.inode import Time
 from virtiofs_model.ramfs.message import unread
 from virtiofs_tb.profile import Profile
 from virtiofs_tb.scoreboards.base import Scoreboard
 from virtiofs_tb.scoreboards.clock import Move
+from virtiofs_tb.scoreboards.dpu_happenings import DpuHappening, StrapHappening
 from virtiofs_tb.scoreboards.events import (
     ChainUsed,
     DmaData,
     DmaWrite,
     DpuAccess,
+    DpuReply,
+    DpuRequest,
     PinReset,
     ResetBegin,
     ResetDone,
@@ -36,15 +41,16 @@ from virtiofs_tb.scoreboards.happenings import (
 )
 from virtiofs_tb.scoreboards.memory_map import READABLE, WRITABLE
 from virtiofs_tb.scoreboards.observer import Observer
-from virtiofs_tb.scoreboards.reply_text import difference, opcode_name, subject
+from virtiofs_tb.scoreboards.reply_text import difference, opcode_name, reply_text, subject
 from virtiofs_tb.scoreboards.ring_state import Chain
+from virtiofs_tb.scoreboards.waits import WaitHappening, WaitWatch, may_wait
 
 CLOCK_SLACK_PS = 1_000_000
 """The DPU's clock may move so much after its write was seen."""
 
 
 class FileSystemScoreboard(Scoreboard):
-    """Judge of what the file system in the endpoint does."""
+    """Judge of what the file system in the endpoint does. tell_asked: told of each request of the DPU."""
 
     name = "file_system"
 
@@ -56,10 +62,14 @@ class FileSystemScoreboard(Scoreboard):
         self._first_data: dict[Chain, int] = {}  # when the first byte of an open request was read
         self._last_data: dict[Chain, int] = {}  # the same of the last byte, as far as it was
         self._first_write: dict[Chain, int] = {}  # when the first byte of its reply was written
+        self._watch = WaitWatch()
+        self._waits: dict[Chain, WaitHappening] = {}  # open requests that must have been looked at by now
         self._clock = [0, 0, 0]
         self._dpu_seq = 0
         self._moving: list[tuple[int, Move]] = []  # moves that may still be to come, and when they were written (ps)
         self._reset_seq = 0
+        self._of_dpu: DpuHappening | None = None  # a request of the DPU that is under way
+        self.tell_asked: Callable[[DpuHappening], None] = lambda happening: None
         self._explainer = self._fresh()
 
     def engage(self, limits: Limits | None = None) -> None:
@@ -76,6 +86,7 @@ class FileSystemScoreboard(Scoreboard):
     def on_dma_data(self, event: DmaData) -> None:
         if not self._engaged or not event.ok:
             return
+        self._settle(event.t_ps, event.seq - 1)
         for region in event.read.regions:
             chain = region.chain
             if region.kind != READABLE or chain is None or event.read.seq <= chain.pub_seq:
@@ -83,6 +94,7 @@ class FileSystemScoreboard(Scoreboard):
             if not chain.walked or not chain.read_store.covers(0, chain.readable):
                 self._first_data.setdefault(chain, event.seq)
                 self._last_data[chain] = event.seq
+                self._watch.data(chain, event.t_ps)
 
     def on_dma_write(self, event: DmaWrite) -> None:
         if not self._engaged:
@@ -93,6 +105,9 @@ class FileSystemScoreboard(Scoreboard):
 
     def on_chain_used(self, event: ChainUsed) -> None:
         chain = event.chain
+        if self._engaged:
+            self._settle(event.t_ps, event.seq - 1)
+        self._watch.used(chain, event.t_ps)
         since, begin = self._first_data.pop(chain, 0), self._last_data.pop(chain, 0)
         written = self._first_write.pop(chain, 0)
         if not self._engaged or chain.queue.notification or chain.broken:
@@ -107,9 +122,17 @@ class FileSystemScoreboard(Scoreboard):
                 )  # fmt: skip
             return
         self.count(f"request {opcode_name(request.message)}")
-        request.end, request.rank, request.t_ps = event.seq, written or event.entry_seq, event.t_ps
-        if event.length:
-            request.reply = bytes(chain.write_store.data[: event.length])
+        reply = bytes(chain.write_store.data[: event.length]) if event.length else None
+        rank = written or event.entry_seq
+        wait = self._waits.pop(chain, None)
+        if wait is not None:
+            self.count("request that waited")
+            wait.reply, wait.written, wait.until, wait.t_ps = reply, rank, event.seq, event.t_ps
+            self._answered(wait)
+            return
+        request.reply, request.end, request.rank, request.t_ps = reply, event.seq, rank, event.t_ps
+        if isinstance(request, WaitHappening):
+            request.written, request.until = rank, event.seq
         self._happened(request)
 
     def _request(self, chain: Chain, since: int, begin: int) -> RequestHappening | None:
@@ -120,10 +143,21 @@ class FileSystemScoreboard(Scoreboard):
             return None
         whole = size - unread(int.from_bytes(store.data[4:8], "little"))
         have = size if store.covers(0, size) else whole if store.covers(0, whole) else head
-        return RequestHappening(
+        kind = WaitHappening if may_wait(bytes(store.data[:8])) else RequestHappening
+        return kind(
             begin, ENDLESS, 0, message=bytes(store.data[:have]), length=size, writable=chain.writable,
-            where=str(chain), since=since,
+            where=str(chain), since=since, express=chain.queue.index == 0,
         )  # fmt: skip
+
+    def _settle(self, t_ps: int, seq: int) -> None:
+        """Requests that must have been looked at by now take effect before all that comes."""
+        for chain in self._watch.settled(t_ps, self._last_data):
+            begin = self._last_data.get(chain, 0)
+            wait = self._request(chain, self._first_data.get(chain, begin), begin)
+            if begin and isinstance(wait, WaitHappening):
+                wait.end, wait.rank, wait.t_ps = seq, begin, t_ps
+                self._waits[chain] = wait
+                self._happened(wait)
 
     # ---- what else happens ----
 
@@ -133,6 +167,8 @@ class FileSystemScoreboard(Scoreboard):
             return
         if event.address == DpuRegister.ENGINE:
             self._engaged = event.value == 0
+        if event.address in (DpuRegister.VALID_SECONDS, DpuRegister.CACHE_OPTIONS) and self._engaged:
+            self._happened(StrapHappening(event.seq, event.seq, event.seq, event.t_ps, event.address, event.value))
         places = (DpuRegister.TIME_SEC_LO, DpuRegister.TIME_SEC_HI, DpuRegister.TIME_NSEC)
         if event.address not in places:
             return
@@ -143,7 +179,25 @@ class FileSystemScoreboard(Scoreboard):
             self._moving.append((event.t_ps, move))
             self._explainer.clock.moves(move)
 
+    def on_dpu_request(self, event: DpuRequest) -> None:
+        self._of_dpu = DpuHappening(event.seq, ENDLESS, 0, message=event.request, length=len(event.request))
+
+    def on_dpu_reply(self, event: DpuReply) -> None:
+        request, self._of_dpu = self._of_dpu, None
+        if request is None or not self._engaged:
+            return
+        self.count(f"request {opcode_name(request.message)} of the DPU")
+        request.reply, request.end, request.rank, request.t_ps = event.reply, event.seq, event.seq, event.t_ps
+        self._happened(request)
+        self.tell_asked(request)
+
+    def explained(self, happening: Happening) -> bool:
+        """Whether it has its place in the order."""
+        return not self._given_up and not self._explainer.is_left(happening)
+
     def on_tick(self, event: Tick) -> None:
+        if self._engaged:
+            self._settle(event.t_ps, event.seq)
         while self._moving and event.t_ps > self._moving[0][0] + CLOCK_SLACK_PS:
             self._moving.pop(0)[1].end = event.seq
 
@@ -160,7 +214,8 @@ class FileSystemScoreboard(Scoreboard):
         open_ = [
             (self._first_write.get(chain, ENDLESS), begin, request)
             for chain, begin in self._last_data.items()
-            if (request := self._request(chain, self._first_data[chain], begin)) is not None
+            if chain not in self._waits
+            and (request := self._request(chain, self._first_data[chain], begin)) is not None
         ]
         open_.sort(key=lambda item: item[:2])
         cut = tuple(request for _, _, request in open_)
@@ -174,13 +229,14 @@ class FileSystemScoreboard(Scoreboard):
     def on_pin_reset(self, event: PinReset) -> None:
         """Everything is as at power-on, contents too."""
         self._nothing_is_open()
+        self._of_dpu = None
         self._clock = [0, 0, 0]
         self._moving.clear()
         self._explainer = self._fresh()
         self._given_up = False
 
     def _nothing_is_open(self) -> None:
-        for table in (self._first_data, self._last_data, self._first_write):
+        for table in (self._first_data, self._last_data, self._first_write, self._waits, self._watch):
             table.clear()
 
     # ---- the verdict ----
@@ -190,8 +246,21 @@ class FileSystemScoreboard(Scoreboard):
             self.count("not judged any more")
             return
         self._explainer.add(happening)
-        open_begin = min(self._last_data.values(), default=ENDLESS)
-        self._judge(open_begin, min(self._first_write.values(), default=ENDLESS))
+        self._go_on()
+
+    def _answered(self, wait: WaitHappening) -> None:
+        """A request that has waited was used."""
+        if self._given_up:
+            self.count("not judged any more")
+            return
+        self._explainer.answered(wait)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        open_ = [begin for chain, begin in self._last_data.items() if chain not in self._waits]
+        if self._of_dpu is not None:
+            open_.append(self._of_dpu.begin)
+        self._judge(min(open_, default=ENDLESS), min(self._first_write.values(), default=ENDLESS))
 
     def _judge(self, open_begin: int = ENDLESS, open_rank: int = ENDLESS) -> None:
         if self._explainer.advance(open_begin, open_rank):
@@ -202,13 +271,33 @@ class FileSystemScoreboard(Scoreboard):
             self.fail(self.observer.t_ps, self.observer.seq, "a device reset cannot be explained", "FS-REQ-DI1")
             return
         expected = culprit.expected[0] if culprit.expected else None
+        after, end = "", culprit.until if isinstance(culprit, WaitHappening) else culprit.end
+        if expected == culprit.reply and culprit.denied is not None:
+            after = f", whose wait {subject(culprit.message)} in {culprit.where} ends"
+            culprit, expected = culprit.denied
         what, wanted, seen = difference(culprit.message, expected, culprit.reply)
+        if expected == culprit.reply:
+            what, wanted, seen = "place among the replies", "that in which waits end", "another one"
         self.fail(
-            culprit.t_ps, culprit.end, f"{subject(culprit.message)} in {culprit.where}: {what}", "FS-REQ-DI1",
+            culprit.t_ps, end, f"{subject(culprit.message)} in {culprit.where}{after}: {what}", "FS-REQ-DI1",
             f"{wanted}, as no order of the open requests gives anything else", seen,
         )  # fmt: skip
 
+    def waiting(self) -> list[str]:
+        if self._given_up:
+            return []
+        waits = [wait for wait in self._waits.values() if wait.fate.reply == NOT_YET]
+        return [f"{self.name}: {subject(wait.message)} in {wait.where} waits for a lock" for wait in waits]
+
     def finish(self, t_ps: int, seq: int) -> None:
-        """Nothing that was seen waits for an explanation any more."""
-        if self._engaged and not self._given_up and self._explainer.left:
-            self._judge()
+        """Nothing that was seen waits for an explanation any more, and nobody for a lock that he has."""
+        if not self._engaged or self._given_up:
+            return
+        self._settle(ENDLESS, seq)
+        self._judge()
+        for wait in self._waits.values():
+            if wait.fate.reply != NOT_YET and not self._given_up:
+                self.fail(
+                    t_ps, seq, f"{subject(wait.message)} in {wait.where}, whose wait has ended", "FS-REQ-DI1",
+                    reply_text(wait.fate.reply), "still open",
+                )  # fmt: skip

@@ -22,7 +22,9 @@ _FAR = frozenset((Opcode.INIT, Opcode.DESTROY))
 _NEAR = frozenset((Opcode.GETATTR, Opcode.READ, Opcode.READLINK, Opcode.ACCESS))
 _SYNC = frozenset((Opcode.FLUSH, Opcode.FSYNC, Opcode.FSYNCDIR))
 _CHANGE = frozenset((Opcode.WRITE, Opcode.SETATTR, Opcode.FALLOCATE))
-_TIMED = _CHANGE | {
+_LOCKS = frozenset((Opcode.GETLK, Opcode.SETLK, Opcode.SETLKW, Opcode.INTERRUPT))
+_NO_LOCKS = _NEAR | _CHANGE | {Opcode.FSYNC, Opcode.FSYNCDIR, Opcode.STATFS, Opcode.LOOKUP, Opcode.READDIR}
+TIMED = _CHANGE | {
     Opcode.SYMLINK, Opcode.MKNOD, Opcode.MKDIR, Opcode.UNLINK, Opcode.RMDIR, Opcode.RENAME, Opcode.RENAME2, Opcode.LINK,
     Opcode.OPEN, Opcode.CREATE, Opcode.TMPFILE,
 }  # fmt: skip
@@ -64,8 +66,9 @@ class Happening:
 @dataclass(eq=False)
 class RequestHappening(Happening):
     """A request. message: its bytes as they were read; length: how many it has; reply: what was seen (None: used
-    length 0); since: when the first of its bytes was read, from when on its time may be (0: `begin`). expected: what
-    the golden file system said when it was tried first."""
+    length 0); since: when the first of its bytes was read, from when on its time may be (0: `begin`); express: it came
+    on the queue for requests that overtake. expected: what the golden file system said when it was tried first; denied:
+    a request that it let go on then, and how, while the endpoint did otherwise."""
 
     message: bytes = b""
     length: int = 0
@@ -73,7 +76,9 @@ class RequestHappening(Happening):
     reply: bytes | None = None
     where: str = ""
     since: int = 0
+    express: bool = False
     expected: list[bytes | None] = field(default_factory=list)
+    denied: tuple[RequestHappening, bytes | None] | None = None
 
     @property
     def opcode(self) -> int:
@@ -95,10 +100,10 @@ class RequestHappening(Happening):
 
     def handle(self, golden: Golden) -> tuple[bool, bytes | None]:
         """Let the golden file system answer, with marks for times; whether the clock allows the request here."""
-        timed = self.opcode in _TIMED
+        timed = self.opcode in TIMED
         if timed:
             golden.server.tree.set_time(golden.clock.mark)
-        reply = golden.server.handle(self.message, self.writable, self.length)
+        reply = golden.server.handle(self.message, self.writable, self.length, self)
         if not timed or reply is None or any(reply[4:8]):
             return True, reply
         return golden.clock.pass_by(self.since or self.begin, self.end), reply
@@ -114,6 +119,10 @@ class RequestHappening(Happening):
         mine, theirs = self.opcode, other.opcode
         if mine in _FAR or theirs in _FAR:
             return False
+        if (mine in _LOCKS and theirs in _NO_LOCKS) or (theirs in _LOCKS and mine in _NO_LOCKS):
+            return True
+        if mine == theirs == Opcode.FLUSH:
+            return not golden.server.locks.held
         if (mine in _SYNC and theirs in _SYNC | _CHANGE | _NEAR) or (theirs in _SYNC and mine in _CHANGE | _NEAR):
             return True
         quiet = _NEAR | {Opcode.STATFS, Opcode.LOOKUP, Opcode.READDIR, Opcode.OPENDIR}

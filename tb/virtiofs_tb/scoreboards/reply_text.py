@@ -16,6 +16,7 @@ from virtiofs_model.layouts.fuse_operations import (
     ReplyKind,
     directory_entries,
 )
+from virtiofs_model.ramfs import NOT_YET
 
 Difference = tuple[str, str, str]
 """What it is, expected, seen."""
@@ -50,6 +51,8 @@ def reply_text(reply: bytes | None) -> str:
     """A reply, short."""
     if reply is None:
         return "used length 0"
+    if reply == NOT_YET:
+        return "none yet, since it waits for a lock"
     if len(reply) < OUT_HEADER_SIZE:
         return f"{len(reply)} bytes"
     error = int.from_bytes(reply[4:8], "little", signed=True)
