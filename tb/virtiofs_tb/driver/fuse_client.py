@@ -96,14 +96,14 @@ class FuseClient:
         writable: int | None = None,
         queue: SplitQueue | None = None,
         plan: ChainPlan | None = None,
-        timeout_ps: int = DEFAULT_TIMEOUT_PS,
+        timeout_ps: int | None = DEFAULT_TIMEOUT_PS,
         before: Callable[[PlacedChain], None] | None = None,
     ) -> Reply:
         """Send a request's bytes and wait until its chain is used.
 
-        writable: bytes to post for the reply (None: as many as Linux does); before: sees the buffers before the device
-        can. Raises DriverError where the chain comes back with a length or header that is no valid reply,
-        DriverTimeout where it does not come back.
+        writable: bytes to post for the reply (None: as many as Linux does); timeout_ps: how long (None: for ever);
+        before: sees the buffers before the device can. Raises DriverError where the chain comes back with a length or
+        header that is no valid reply, DriverTimeout where it does not come back.
         """
         opcode = int.from_bytes(message[4:8], "little")
         operation = OPERATIONS[opcode]

@@ -246,15 +246,15 @@ class SplitQueue:
                 self.on_used(done)
         return done
 
-    async def wait(self, token: Token, timeout_ps: int = DEFAULT_TIMEOUT_PS) -> int:
-        """The chain's used length. Raises DriverTimeout, or what broke the queue."""
+    async def wait(self, token: Token, timeout_ps: int | None = DEFAULT_TIMEOUT_PS) -> int:
+        """The chain's used length. Raises DriverTimeout (None: never), or what broke the queue."""
         if token.used is None and self.error is None:
             if self.polling or self._no_interrupt:
                 await self._poll_for(token, timeout_ps)
             else:
                 if token.event is None:
                     token.event = self.host.event()
-                if not await token.event.wait(timeout_ps):
+                if not await token.event.wait(timeout_ps) and timeout_ps is not None:
                     self._timed_out(token, timeout_ps)
         if token.used is None:
             raise self.error or QueueStopped(self.name, "stopped", "running")
@@ -300,7 +300,11 @@ class SplitQueue:
     def _unused(self, token: Token, timeout_ps: int) -> DriverTimeout:
         return DriverTimeout(f"{self.name}: chain {token.head}", "not used", f"used within {timeout_ps / 1e6:,.0f} us")
 
-    async def _poll_for(self, token: Token, timeout_ps: int) -> None:
+    async def _poll_for(self, token: Token, timeout_ps: int | None) -> None:
+        while timeout_ps is None and token.used is None and self.error is None:
+            await self._poll(DEFAULT_TIMEOUT_PS)
+        if timeout_ps is None:
+            return
         end = self.host.now_ps() + timeout_ps
         while token.used is None and self.error is None:
             left = end - self.host.now_ps()

@@ -13,6 +13,7 @@ from virtiofs_model.layouts.fuse_constants import NOTIFY_CODE_LOCK, Opcode
 from virtiofs_model.layouts.fuse_operations import OPERATIONS, OUT_HEADER_SIZE, ReplyKind
 from virtiofs_tb.driver.bringup import Mount
 from virtiofs_tb.driver.notify_pool import Notification
+from virtiofs_tb.driver.virtqueue import DEFAULT_TIMEOUT_PS
 from virtiofs_tb.host.base import HostBase
 from virtiofs_tb.mount.errors import MountFailure
 
@@ -79,7 +80,8 @@ class Relay:
             return
         self.requests[operation.opcode.name] += 1
         try:
-            reply = await self._mount.client.request(message)
+            waits = operation.opcode is Opcode.SETLKW  # for a lock, as long as somebody else has it
+            reply = await self._mount.client.request(message, timeout_ps=None if waits else DEFAULT_TIMEOUT_PS)
         except Exception as error:  # whatever the device or the driver did: the mount ends, the run reports it
             self._fail(error)
             self.ended.set()
