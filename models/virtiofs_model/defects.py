@@ -67,6 +67,22 @@ class Defect(str, Enum):
     FS_LOOKUP_MOVES_TIMES = "fs_lookup_moves_times"
     FS_READ_DESTROYS = "fs_read_destroys"
     FS_LISTING_SWAPS_NAMES = "fs_listing_swaps_names"
+    # announcements of changes by the DPU
+    ANNOUNCE_NO_WRITE = "announce_no_write"
+    ANNOUNCE_NO_TRUNCATION = "announce_no_truncation"
+    ANNOUNCE_NO_ATTRIBUTES = "announce_no_attributes"
+    ANNOUNCE_NO_CREATION = "announce_no_creation"
+    ANNOUNCE_NO_REMOVAL = "announce_no_removal"
+    ANNOUNCE_OLD_NAME_ONLY = "announce_old_name_only"
+    ANNOUNCE_NO_REPLACED = "announce_no_replaced"
+    ANNOUNCE_NO_PARENTS = "announce_no_parents"
+    ANNOUNCE_UNCACHED = "announce_uncached"
+    ANNOUNCE_NO_ROOT = "announce_no_root"
+    ANNOUNCE_COALESCED_LAST = "announce_coalesced_last"
+    ANNOUNCE_OVERFLOW_SILENT = "announce_overflow_silent"
+    ANNOUNCE_NO_EPOCH = "announce_no_epoch"
+    ANNOUNCE_EPOCH_ALONE = "announce_epoch_alone"
+    ANNOUNCE_OLD_SESSION = "announce_old_session"
 
 
 @dataclass(frozen=True)
@@ -83,6 +99,7 @@ _CONFIG, _DESCRIPTORS, _DMA = "config_space", "descriptors", "dma"
 _FUSE, _NOTIFICATIONS, _INTERRUPTS = "fuse", "notifications", "interrupts"
 
 _FILE_SYSTEM, _CACHE = "file_system", "client_cache"
+_ANNOUNCEMENTS = "announcements"
 
 _INFO = (
     DefectInfo(
@@ -230,6 +247,66 @@ _INFO = (
     DefectInfo(Defect.FS_READ_DESTROYS, "READ clears the first byte that it read", ("FS-REQ-DI1",), _CACHE),
     DefectInfo(
         Defect.FS_LISTING_SWAPS_NAMES, "A listing exchanges what its last two names lead to", ("FS-REQ-DI1",), _CACHE
+    ),
+    DefectInfo(
+        Defect.ANNOUNCE_NO_WRITE, "A WRITE by the DPU is not announced",
+        ("FS-NQ-DI1",), _ANNOUNCEMENTS,
+    ),
+    DefectInfo(
+        Defect.ANNOUNCE_NO_TRUNCATION, "A cut by the DPU is announced as a change of attributes only",
+        ("FS-NQ-DI1",), _ANNOUNCEMENTS,
+    ),
+    DefectInfo(
+        Defect.ANNOUNCE_NO_ATTRIBUTES, "A change of attributes by the DPU is not announced",
+        ("FS-NQ-DI1",), _ANNOUNCEMENTS,
+    ),
+    DefectInfo(
+        Defect.ANNOUNCE_NO_CREATION, "A name that the DPU makes is not announced",
+        ("FS-NQ-DI1",), _ANNOUNCEMENTS,
+    ),
+    DefectInfo(
+        Defect.ANNOUNCE_NO_REMOVAL, "A name that the DPU removes is not announced",
+        ("FS-NQ-DI1",), _ANNOUNCEMENTS,
+    ),
+    DefectInfo(
+        Defect.ANNOUNCE_OLD_NAME_ONLY, "Of a RENAME by the DPU only the old name is announced",
+        ("FS-NQ-DI1",), _ANNOUNCEMENTS,
+    ),
+    DefectInfo(
+        Defect.ANNOUNCE_NO_REPLACED, "The inode that a RENAME by the DPU replaces is not announced",
+        ("FS-NQ-DI1",), _ANNOUNCEMENTS,
+    ),
+    DefectInfo(
+        Defect.ANNOUNCE_NO_PARENTS, "The attributes of directories in which the DPU changes names are not announced",
+        ("FS-NQ-DI1",), _ANNOUNCEMENTS,
+    ),
+    DefectInfo(
+        Defect.ANNOUNCE_UNCACHED, "What the session cannot have cached is announced too",
+        ("FS-NQ-DI1",), _ANNOUNCEMENTS,
+    ),
+    DefectInfo(
+        Defect.ANNOUNCE_NO_ROOT, "The root, of which no lookups are counted, is taken for one that is not cached",
+        ("FS-NQ-DI1",), _ANNOUNCEMENTS,
+    ),
+    DefectInfo(
+        Defect.ANNOUNCE_COALESCED_LAST, "Of invalidations that become one only the last range is left",
+        ("FS-NQ-DI1",), _ANNOUNCEMENTS,
+    ),
+    DefectInfo(
+        Defect.ANNOUNCE_OVERFLOW_SILENT, "A dropped invalidation is not repaired",
+        ("FS-NQ-DI1",), _ANNOUNCEMENTS,
+    ),
+    DefectInfo(
+        Defect.ANNOUNCE_NO_EPOCH, "Recovery leaves out INC_EPOCH",
+        ("FS-NQ-DI1",), _ANNOUNCEMENTS,
+    ),
+    DefectInfo(
+        Defect.ANNOUNCE_EPOCH_ALONE, "Recovery is INC_EPOCH alone",
+        ("FS-NQ-DI1",), _ANNOUNCEMENTS,
+    ),
+    DefectInfo(
+        Defect.ANNOUNCE_OLD_SESSION, "Names are dropped in sessions that know no INC_EPOCH",
+        ("FS-NQ-DI1",), _ANNOUNCEMENTS,
     ),
 )  # fmt: skip
 

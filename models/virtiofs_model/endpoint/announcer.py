@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from virtiofs_model.defects import Defect
 from virtiofs_model.endpoint.core import SERVICE, Core
 from virtiofs_model.endpoint.notifier import Notifier
 from virtiofs_model.endpoint.tasks import Steps
@@ -94,7 +95,8 @@ class Announcer:
         minor = self._state.minor
         if not self._listens() or minor is None:
             return True
-        held = policy is NotifyPolicy.HOLD or (opcode in NAMES and minor < EPOCHS_SINCE)
+        older = minor < EPOCHS_SINCE and self._core.defect is not Defect.ANNOUNCE_OLD_SESSION
+        held = policy is NotifyPolicy.HOLD or (opcode in NAMES and older)
         return not held or self._notifier.room() >= WORST_CASE
 
     def _listens(self) -> bool:
@@ -123,6 +125,8 @@ class Announcer:
             body = FuseNotifyInvalInodeOut.from_buffer_copy(message, OUT_HEADER_SIZE)
             stale = Range.of(body.off, body.len)
             if body.ino in self._table:
+                if self._core.defect is Defect.ANNOUNCE_COALESCED_LAST:
+                    self._table[body.ino] = stale
                 self._table[body.ino].take_in(stale)
                 self._core.count(DpuCounter.NOTIFY_COALESCED)
                 return
@@ -130,7 +134,7 @@ class Announcer:
                 self._table[body.ino] = stale
                 return
         self._core.count(DpuCounter.NOTIFY_DROPPED)
-        self.overflow = True
+        self.overflow = self._core.defect is not Defect.ANNOUNCE_OVERFLOW_SILENT
         self._walked = 0
 
     # ---- later ----
@@ -156,12 +160,15 @@ class Announcer:
         minor = self._state.minor
         assert minor is not None
         if self._walked == 0:
-            if minor >= EPOCHS_SINCE and not self._store(inc_epoch()):
+            epochs = minor >= EPOCHS_SINCE and self._core.defect is not Defect.ANNOUNCE_NO_EPOCH
+            if epochs and not self._store(inc_epoch()):
                 return False
             self._walked = -1
             return True
         inodes = self._state.tree.store.inodes
         for slot in sorted(inodes):
+            if self._core.defect is Defect.ANNOUNCE_EPOCH_ALONE:
+                break
             if slot > self._walked and may_be_cached(inodes[slot]):
                 if not self._store(inval_inode(inodes[slot].nodeid, 0, 0)):
                     return False

@@ -6,6 +6,7 @@ import struct
 
 from virtiofs_model.endpoint.announcer import Announcer
 from virtiofs_model.endpoint.core import FRONT, Core
+from virtiofs_model.endpoint.faulty_announcements import spoilt
 from virtiofs_model.endpoint.tasks import Steps
 from virtiofs_model.layouts.dpu import REQUEST_BUSY, REQUEST_BYTES_MAX, REQUEST_BYTES_MIN, RequestResult
 from virtiofs_model.ramfs.dpu import DpuClient
@@ -97,7 +98,7 @@ class FuseMailbox:
                 yield self._announcer.changed
                 continue
             answer = self._client.request(self._request)
-            self._announcer.announce(answer.messages)
+            self._announcer.announce(spoilt(self._core.defect, self._request, answer))
             self._reply, self._request = answer.reply, None
             self._result = RequestResult.ANSWERED
             yield None

@@ -7,6 +7,7 @@ and acceptances are matched from both sides, whichever is seen first.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from struct import Struct
 
@@ -61,7 +62,10 @@ class Delivery:
 
 
 class NotificationScoreboard(Scoreboard):
-    """Judge of the notification queue, the mailbox and the engine's notify stream."""
+    """Judge of the notification queue, the mailbox and the engine's notify stream.
+
+    announced: who is asked whether a message is the endpoint's own: its bytes, its time, its place in the run's order.
+    """
 
     name = "notifications"
 
@@ -79,6 +83,8 @@ class NotificationScoreboard(Scoreboard):
         self._peak_ready = 0
         self._resetting = False
         self._fresh_result_seq = 0
+        self._answer_seq = 0  # of the mailbox's last answer
+        self.announced: Callable[[bytes, int, int], bool] = lambda data, t_ps, seq: False
 
     # ---- what is known of the device ----
 
@@ -127,6 +133,7 @@ class NotificationScoreboard(Scoreboard):
 
     def on_mailbox_notify(self, event: MailboxNotify) -> None:
         self.count("mailbox")
+        self._answer_seq = event.seq
         message, result = event.message, event.result
         reason = self._must_refuse(message)
         if result == NotifyResult.REFUSED.value:
@@ -313,6 +320,10 @@ class NotificationScoreboard(Scoreboard):
             delivery = self._delivered[0]
             message = self._take(delivery.data)
             if message is None:
+                undecided = self._submit_seq > self._answer_seq  # a message that is with the mailbox may be this one
+                if not undecided and self.announced(delivery.data, delivery.t_ps, delivery.seq):
+                    self._delivered.popleft()
+                    continue
                 if self._mailbox and self._mailbox[0].sure and not self._engine:
                     self._wrong(delivery, self._mailbox[0])
                     self._drop(delivery.data)
