@@ -67,6 +67,19 @@ class Defect(str, Enum):
     FS_LOOKUP_MOVES_TIMES = "fs_lookup_moves_times"
     FS_READ_DESTROYS = "fs_read_destroys"
     FS_LISTING_SWAPS_NAMES = "fs_listing_swaps_names"
+    FS_LOCK_SHARED = "fs_lock_shared"
+    FS_LOCK_WAITER_LOST = "fs_lock_waiter_lost"
+    FS_LOCK_WAITERS_FORGOTTEN = "fs_lock_waiters_forgotten"
+    FS_LOCK_YOUNGEST_FIRST = "fs_lock_youngest_first"
+    FS_LOCK_NEVER_WAITS = "fs_lock_never_waits"
+    FS_LOCK_WAITERS_OVERFLOW = "fs_lock_waiters_overflow"
+    FS_LOCK_SURVIVES_CLOSE = "fs_lock_survives_close"
+    FS_LOCK_SURVIVES_FLUSH = "fs_lock_survives_flush"
+    FS_LOCK_SURVIVES_SESSION = "fs_lock_survives_session"
+    FS_LOCK_INTERRUPT_LOST = "fs_lock_interrupt_lost"
+    FS_LOCK_SPLIT_WRONG = "fs_lock_split_wrong"
+    FS_LOCK_WRONG_ERRNO = "fs_lock_wrong_errno"
+    FS_LOCK_ANSWER_EARLY = "fs_lock_answer_early"
     # announcements of changes by the DPU
     ANNOUNCE_NO_WRITE = "announce_no_write"
     ANNOUNCE_NO_TRUNCATION = "announce_no_truncation"
@@ -247,6 +260,43 @@ _INFO = (
     DefectInfo(Defect.FS_READ_DESTROYS, "READ clears the first byte that it read", ("FS-REQ-DI1",), _CACHE),
     DefectInfo(
         Defect.FS_LISTING_SWAPS_NAMES, "A listing exchanges what its last two names lead to", ("FS-REQ-DI1",), _CACHE
+    ),
+    DefectInfo(Defect.FS_LOCK_SHARED, "A lock that conflicts with another is granted", ("FS-REQ-DI1",), _FILE_SYSTEM),
+    DefectInfo(
+        Defect.FS_LOCK_WAITER_LOST, "Who gets a lock that he waited for is not told", ("FS-REQ-DI1",),
+        _FILE_SYSTEM,
+    ),
+    DefectInfo(
+        Defect.FS_LOCK_WAITERS_FORGOTTEN, "A lock that is given back is given to nobody who waits", ("FS-REQ-DI1",),
+        _FILE_SYSTEM,
+    ),
+    DefectInfo(
+        Defect.FS_LOCK_YOUNGEST_FIRST, "Of those that wait the youngest gets the lock", ("FS-REQ-DI1",),
+        _FILE_SYSTEM,
+    ),
+    DefectInfo(Defect.FS_LOCK_NEVER_WAITS, "SETLKW is EAGAIN where it must wait", ("FS-REQ-DI1",), _FILE_SYSTEM),
+    DefectInfo(Defect.FS_LOCK_WAITERS_OVERFLOW, "A ninth request waits", ("FS-REQ-DI1",), _FILE_SYSTEM),
+    DefectInfo(
+        Defect.FS_LOCK_SURVIVES_CLOSE, "Locks survive the last RELEASE of their file", ("FS-REQ-DI1",),
+        _FILE_SYSTEM,
+    ),
+    DefectInfo(Defect.FS_LOCK_SURVIVES_FLUSH, "FLUSH leaves the owner's locks", ("FS-REQ-DI1",), _FILE_SYSTEM),
+    DefectInfo(
+        Defect.FS_LOCK_SURVIVES_SESSION, "Locks survive INIT, DESTROY and a device reset", ("FS-REQ-DI1",),
+        _FILE_SYSTEM,
+    ),
+    DefectInfo(Defect.FS_LOCK_INTERRUPT_LOST, "INTERRUPT does not end a wait", ("FS-REQ-DI1",), _FILE_SYSTEM),
+    DefectInfo(
+        Defect.FS_LOCK_SPLIT_WRONG, "An unlock in the middle of a range takes what lies behind it", ("FS-REQ-DI1",),
+        _FILE_SYSTEM,
+    ),
+    DefectInfo(
+        Defect.FS_LOCK_WRONG_ERRNO, "A wait that INTERRUPT or the session's end ends is told EAGAIN", ("FS-REQ-DI1",),
+        _FILE_SYSTEM,
+    ),
+    DefectInfo(
+        Defect.FS_LOCK_ANSWER_EARLY, "Who has waited is answered before the request that lets him go on", ("FS-REQ-DI1",),
+        _FILE_SYSTEM,
     ),
     DefectInfo(
         Defect.ANNOUNCE_NO_WRITE, "A WRITE by the DPU is not announced",

@@ -31,6 +31,11 @@ SCENARIOS = load_scenarios(ROOT / "tests" / "sim" / "scenarios")
 LIMIT_PS = 20_000_000_000
 SMALL = Limits(inodes=64, pages=48)
 SEEDS = range(1, 7)
+LOCK_SCENARIOS = {
+    defect: "sessions_end_waits" if defect is Defect.FS_LOCK_SURVIVES_SESSION else "waits_for_locks"
+    for defect in Defect
+    if defect.name.startswith("FS_LOCK_")
+} | {Defect.FS_LOCK_SPLIT_WRONG: "locks_of_ranges"}
 DEFECTS = [*by_scoreboard("file_system"), *by_scoreboard("client_cache")]
 
 
@@ -104,8 +109,9 @@ def test_a_tree_in_a_small_file_system(seed: int) -> None:
 @pytest.mark.parametrize("info", DEFECTS, ids=lambda info: info.defect.value)
 def test_a_defect_is_caught(info: DefectInfo) -> None:
     alone = info.scoreboard == "client_cache"
+    scenario = LOCK_SCENARIOS.get(info.defect, "tree_operations")
     for seed in SEEDS:  # what shows a defect must come up first: a directory listed in parts, a file that grows again
-        boards, _ = judged("look_again" if alone else "tree_operations", seed, info.defect, SMALL, alone)
+        boards, _ = judged("look_again" if alone else scenario, seed, info.defect, SMALL, alone)
         if boards.failures:
             break
     assert boards.failures, "nothing was found"

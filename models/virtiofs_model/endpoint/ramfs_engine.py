@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import replace
 
+from virtiofs_model.defects import Defect
 from virtiofs_model.endpoint.announcer import Announcer
 from virtiofs_model.endpoint.core import SERVICE, Core
 from virtiofs_model.endpoint.dma import Dma, ReadError
@@ -75,8 +76,8 @@ class RamfsEngine:
             self._announcer.end_session()
         answers: list[tuple[Hashable, bytes | None]] = [*self.server.late_replies()]
         if reply != NOT_YET:
-            ends_session = message[4:8] in _ENDS_SESSION
-            answers.insert(len(answers) if ends_session else 0, (context, reply))
+            last = message[4:8] in _ENDS_SESSION or self._core.defect is Defect.FS_LOCK_ANSWER_EARLY
+            answers.insert(len(answers) if last else 0, (context, reply))
         for token, answer in answers:
             assert isinstance(token, Context)
             self._reply(token, answer)

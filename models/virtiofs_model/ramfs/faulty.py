@@ -9,6 +9,7 @@ from virtiofs_model.defects import Defect
 from virtiofs_model.layouts import fuse
 from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.ramfs import files, rows_directories, rows_files, rows_names
+from virtiofs_model.ramfs.faulty_locks import LOCK_TABLES
 from virtiofs_model.ramfs.inode import FsError, Time
 from virtiofs_model.ramfs.message import Request
 from virtiofs_model.ramfs.server import RamfsServer
@@ -153,4 +154,6 @@ def faulty_server(defect: Defect | None, tree: Tree) -> RamfsServer:
         opcodes, row = _ROWS[defect]
         for opcode in opcodes:
             server.rows[opcode] = row()
+    if defect in LOCK_TABLES:
+        server.locks = LOCK_TABLES[defect]()
     return server
