@@ -26,7 +26,7 @@ from virtiofs_tb.paths import ENDPOINT_FILELIST, RUNS, shown
 from virtiofs_tb.report import Summary, print_summary
 
 TARGETS = ("rtl", "model")
-WATCHDOG_S = 620.0  # the session's own limits are shorter and say more
+WATCHDOG_MORE_S = 20.0  # than the session's own limit, which says more
 SHELL_WATCHDOG_S = 24 * 3600.0
 SHELL_VARIANT = "indirect"
 _FALSE = ("", "0", "no", "off", "false")
@@ -83,7 +83,7 @@ def run_all(
             TEST_PREFIX + assignment.variant.name,
             seed,
             waves,
-            watchdog_s=SHELL_WATCHDOG_S if assignment.terminal else WATCHDOG_S,
+            watchdog_s=SHELL_WATCHDOG_S if assignment.terminal else assignment.variant.limit_s + WATCHDOG_MORE_S,
             assignment=assignment,
         )
         for assignment in assignments

@@ -43,7 +43,7 @@ class GuestRun:
             self._directory = HostDirectoryServer(self.tree)
         self._scripted = terminal is None
         self._compare = self._scripted and self._directory is not None
-        self.session = GuestSession(image, run_dir, limits, terminal)
+        self.session = GuestSession(image, run_dir, limits or Limits(total=variant.limit_s), terminal)
 
     @property
     def server(self) -> FuseServer | None:

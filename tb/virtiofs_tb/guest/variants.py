@@ -65,6 +65,11 @@ class Variant:
         return {"tag": self.tag, "numbering": numbering, "more": str(int(self.more))}
 
     @property
+    def limit_s(self) -> float:
+        """Wall-clock seconds after which the guest is given up: many times what it takes on two idle cores."""
+        return 1200.0 if self.more else 600.0
+
+    @property
     def must_ask(self) -> tuple[Opcode, ...]:
         """Requests that Linux must have made."""
         return ASKED_BY_MORE if self.more else ()
