@@ -229,11 +229,11 @@ class Testbench:
             raise RuntimeError("nothing is mounted: a sequence must set Testbench.mount first")
         return self.mount
 
-    def _chains_open(self) -> bool:
-        """Whether the endpoint has begun a chain that it has not used; what is logged so far is judged first."""
+    def _chains_open(self) -> int:
+        """How many chains the endpoint has begun and not used; what is logged so far is judged first."""
         self.host.log.deliver()
         queues = self.scoreboards.observer.rings.queues.values()
-        return any(queue.open and not queue.notification and not queue.broken for queue in queues)
+        return sum(len(queue.open) for queue in queues if not queue.notification and not queue.broken)
 
     # ---- reporting ----
 

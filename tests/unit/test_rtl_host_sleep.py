@@ -62,14 +62,21 @@ def pump(
     heard_ps: int,
     root: Root | None = None,
     bridge: Bridge | None = None,
-    working: bool = False,
+    working: int = 0,
     speaks: int = 3,
+    patience: int = 0,
 ) -> tuple[RtlHost, Peer]:
     """The parts of a host that decide; one round of listening is made."""
     host = object.__new__(RtlHost)
     host.loop = Loop()
     host.loop.now_ps = now_ps
-    parts = {"root": root or Root(), "bridge": bridge or Bridge(), "_heard_ps": heard_ps, "_lingered_ps": -1}
+    parts = {
+        "root": root or Root(),
+        "bridge": bridge or Bridge(),
+        "_heard_ps": heard_ps,
+        "_lingered_ps": -1,
+        "patience": patience,
+    }
     host.__dict__.update(parts)
     host.working = lambda: working
     peer = Peer(host.loop, speaks)
@@ -101,17 +108,24 @@ def test_what_comes_in_that_moment_needs_no_simulated_time() -> None:
 @pytest.mark.parametrize(
     ("heard_ps", "root", "bridge", "working"),
     [
-        (0, Root(["completion of a read"]), Bridge(), False),
-        (0, Root(), Bridge(queued=1), False),
-        (0, Root(), Bridge(), True),
+        (0, Root(["completion of a read"]), Bridge(), 0),
+        (0, Root(), Bridge(queued=1), 0),
+        (0, Root(), Bridge(), 1),
     ],
     ids=["something is owed", "a packet is on its way in", "a chain is not used"],
 )
-def test_it_goes_on(heard_ps: int, root: Root, bridge: Bridge, working: bool) -> None:
+def test_it_goes_on(heard_ps: int, root: Root, bridge: Bridge, working: int) -> None:
     host, peer = pump(10 * QUIET_PS, heard_ps, root, bridge, working)
     assert (peer.looks, peer.waits) == (1, 0)
     host._sleep(None)
     assert bridge.woken_at == 10 * QUIET_PS + LISTEN_PS, "it listens again soon"
+
+
+def test_it_sleeps_while_chains_wait_for_a_lock() -> None:
+    _, peer = pump(10 * QUIET_PS, 0, working=2, patience=2)
+    assert peer.waits == 3
+    _, peer = pump(10 * QUIET_PS, 0, working=3, patience=2)
+    assert peer.waits == 0
 
 
 def test_it_is_not_woken_later_than_asked_for() -> None:

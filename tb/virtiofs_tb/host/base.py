@@ -31,8 +31,8 @@ class HostBase:
     """HostPort over a `Link`. The target derives, gives the endpoint's packets to `root`, and lets `loop` advance.
 
     loop, root, memory, log: the parts, for whoever needs more than a driver does. outside: a peer in wall-clock time to
-    which the target listens, None for none. working: whether somebody knows that the endpoint is not done, though it
-    may be silent.
+    which the target listens, None for none. working: how many chains somebody knows the endpoint to have begun and not
+    ended, though it may be silent; patience: so many of them may stay so until somebody acts (who waits for a lock).
     """
 
     def __init__(
@@ -53,7 +53,8 @@ class HostBase:
         self.dpu = dpu
         self.failure: Exception | None = None
         self.outside: Outside | None = None
-        self.working: Callable[[], bool] = lambda: False
+        self.working: Callable[[], int] = lambda: 0
+        self.patience = 0
         self.memory = memory if memory is not None else HostMemory(lambda: loop.now_ps)
         self.root = RootPort(loop, link, self.memory, log, stream(seed, "host.root_port"), timing)
         self._store_random = stream(seed, "host.store").random

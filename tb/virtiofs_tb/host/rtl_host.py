@@ -232,7 +232,7 @@ class RtlHost(HostBase):
 
     def _nothing_owed(self) -> bool:
         """Nothing is due, owed, or on its way into the endpoint, and it has begun nothing that it has not ended."""
-        if self.loop.next_due() is not None or self.root.owed() or self.working():
+        if self.loop.next_due() is not None or self.root.owed() or self.working() > self.patience:
             return False
         return not any(self.bridge.waiting(port) for port in _INPUTS)
 
