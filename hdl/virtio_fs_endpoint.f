@@ -19,6 +19,7 @@ ramfs/ramfs_core_pkg.sv
 ramfs/ramfs_message_pkg.sv
 ramfs/ramfs_row_pkg.sv
 fs/dpu_pkg.sv
+fs/notify_pkg.sv
 fs/axil_registers.sv
 fs/bulk_gather.sv
 fs/data_mover.sv
@@ -32,10 +33,12 @@ fs/error_log.sv
 fs/event_join.sv
 fs/express_reply.sv
 fs/header_gather.sv
+fs/inval_table.sv
 fs/lane_join.sv
 fs/message_store.sv
 fs/notification_engine.sv
 fs/notify_mailbox.sv
+fs/notify_policy.sv
 fs/reply_router.sv
 fs/request_sender.sv
 fs/scatter_writer.sv
@@ -93,6 +96,7 @@ ramfs/page_unit.sv
 ramfs/page_walk.sv
 ramfs/ramfs_absent.sv
 ramfs/ramfs_actor.sv
+ramfs/ramfs_announcer.sv
 ramfs/ramfs_check.sv
 ramfs/ramfs_command_join.sv
 ramfs/ramfs_control.sv
@@ -106,6 +110,7 @@ ramfs/ramfs_locker.sv
 ramfs/ramfs_locks.sv
 ramfs/ramfs_plan.sv
 ramfs/ramfs_reaper.sv
+ramfs/ramfs_recovery.sv
 ramfs/ramfs_reply.sv
 ramfs/ramfs_reply_join.sv
 ramfs/ramfs_sequencer.sv

@@ -6,6 +6,7 @@
 module virtio_fs_endpoint
     import endpoint_pkg::*;
     import pipeline_pkg::*;
+    import notify_pkg::*;
 #(
     parameter int unsigned DATA_W = 256,
     parameter int unsigned NUM_REQUEST_QUEUES = 4,
@@ -102,17 +103,23 @@ module virtio_fs_endpoint
         .firmware_control_ack(engine_control_ack), .firmware_storage(storage)
     );
 
+    session_t session;
+    logic     overflow, dropped, walk_room, walk_valid, walk_take, walk_done;
+    repair_t  walk;
+
     if (RAMFS) begin : gen_ramfs
         ramfs_engine #(.DATA_W(DATA_W), .INODES(RAMFS_INODES), .PAGES(RAMFS_PAGES)) ramfs_engine (
             .clk, .rst, .clock, .device, .engine_request(ramfs_request), .engine_job(ramfs_job),
             .engine_done(ramfs_done), .engine_reply(ramfs_reply), .engine_notify(ramfs_notify),
-            .engine_control(ramfs_control), .engine_control_ack(ramfs_control_ack), .storage(ramfs_storage)
+            .engine_control(ramfs_control), .engine_control_ack(ramfs_control_ack), .storage(ramfs_storage),
+            .session, .overflow, .dropped, .walk_room, .walk_valid, .walk, .walk_take, .walked(walk_done)
         );
     end else begin : gen_no_ramfs
         ramfs_absent ramfs_absent (
             .clock, .engine_request(ramfs_request), .engine_job(ramfs_job), .engine_done(ramfs_done),
             .engine_reply(ramfs_reply), .engine_notify(ramfs_notify), .engine_control(ramfs_control),
-            .engine_control_ack(ramfs_control_ack), .storage(ramfs_storage)
+            .engine_control_ack(ramfs_control_ack), .storage(ramfs_storage),
+            .session, .walk_valid, .walk, .walked(walk_done)
         );
     end
 
@@ -128,9 +135,9 @@ module virtio_fs_endpoint
     localparam int unsigned ERRORS = 8 + CURSORS;
     logic [ERRORS-1:0]   error_valid, error_ready;
     error_t [ERRORS-1:0] error;
-    count_t [5:0]        count;
+    count_t [6:0]        count;
 
-    event_join #(.ERRORS(ERRORS), .COUNTS(6)) event_join (
+    event_join #(.ERRORS(ERRORS), .COUNTS(7)) event_join (
         .clk, .flush, .error_valid, .error_ready, .error,
         .joined_valid(log_valid), .joined_ready(log_ready), .joined(log), .count, .counts
     );
@@ -310,8 +317,22 @@ module virtio_fs_endpoint
     logic              message_word_valid, message_word_ready;
     logic [DATA_W-1:0] message_word;
 
+    logic [15:0] room, reserved;
+    logic        settled, lost, lost_inode, placed, repair_valid, repair_take;
+    inval_t      lost_inval;
+    repair_t     repair;
+
+    notify_policy #(.DATA_W(DATA_W)) notify_policy (
+        .clk, .rst, .flush, .device, .firmware, .init_request(sent_valid && sent_init), .session,
+        .free(room), .settled, .reserved, .lost, .lost_inode, .lost_inval, .placed, .repair_valid, .repair,
+        .repair_take, .dpu_busy(1'b0), .dpu_opcode('0), .dpu_may_begin(), .overflow, .dropped, .walk_room,
+        .walk_valid, .walk, .walk_take, .walked(walk_done), .count(count[6])
+    );
+
     message_store #(.DATA_W(DATA_W), .BYTES(MESSAGE_STORE_BYTES)) message_store (
-        .clk, .rst, .flush, .device, .epoch, .mail, .result_valid, .result, .engine_notify(notices), .ticket,
+        .clk, .rst, .flush, .device, .epoch, .firmware, .session(session.number), .room, .settled, .reserved,
+        .lost, .lost_inode, .lost_inval, .placed, .repair_valid, .repair, .repair_take, .mail, .result_valid, .result,
+        .engine_notify(notices), .ticket,
         .deliverable, .stored, .message_valid, .message, .send(message_send), .drop(message_drop),
         .busy(message_busy), .word_valid(message_word_valid), .word_ready(message_word_ready), .word(message_word),
         .count(count[2])
@@ -325,7 +346,8 @@ module virtio_fs_endpoint
     notification_engine notification_engine (
         .clk, .rst, .flush, .serve, .device, .walked_valid, .walked,
         .look_ctx(look_ctx[LOOK_NTF]), .look_info(look_info[LOOK_NTF]), .done_valid, .done,
-        .init_request(sent_valid && sent_init), .init_reply(init_valid), .ticket, .stored, .deliverable,
+        .init_request(sent_valid && sent_init), .init_reply(init_valid), .ticket, .session(session.number),
+        .stored, .deliverable,
         .message_valid, .message, .send(message_send), .drop(message_drop), .busy(message_busy),
         .out_valid(notice_valid), .out_ready(notice_ready), .out(notice),
         .error_valid(error_valid[5]), .error_ready(error_ready[5]), .error(error[5]), .count(count[3])

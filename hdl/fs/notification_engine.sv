@@ -27,6 +27,7 @@ module notification_engine
     input  logic          init_request,     // a FUSE_INIT went to the engine
     input  logic          init_reply,       // and was answered without error
     input  logic [31:0]   ticket,
+    input  logic [1:0]    session,          // its number; what was announced to another one is forgotten
     // The store.
     input  logic          stored,
     output logic          deliverable,
@@ -111,9 +112,11 @@ module notification_engine
     state_e      state_reg;
     logic        readable_reg;
     logic [31:0] ahead;
+    logic        outdated;
     assign ahead = done_reg - message.ticket;
 
-    assign drop = state_reg == IDLE && message_valid && to_drop_reg != 0 && !busy;
+    assign outdated = message.announced && message.session != session;
+    assign drop = state_reg == IDLE && message_valid && (to_drop_reg != 0 || outdated) && !busy;
     assign send = state_reg == SEND && out_ready;
     assign buffer_pop = out_valid && out_ready;
     assign out_valid = state_reg == SEND || state_reg == RETURN;
@@ -148,7 +151,7 @@ module notification_engine
             to_count_reg <= to_count_reg + waiting_reg;
         end else begin
             case (state_reg)
-                IDLE: if (serve && initialised_reg && message_valid && to_drop_reg == 0 && !ahead[31] && !busy &&
+                IDLE: if (serve && initialised_reg && message_valid && !drop && !ahead[31] && !busy &&
                           buffer_valid && !new_reg) begin
                     chain_reg <= look_info.chain;
                     readable_reg <= !whole;
@@ -160,8 +163,8 @@ module notification_engine
             good_reg <= good_reg + 6'(new_reg && whole && fits) - 6'(send);
             waiting_reg <= waiting_reg + 16'(stored) - 16'(send || drop);
             // A new session forgets what was meant for the old one.
-            if (init_request && initialised_reg) to_drop_reg <= waiting_reg + 16'(stored) - 16'(send);
-            else if (drop) to_drop_reg <= to_drop_reg - 1'b1;
+            if (init_request && initialised_reg) to_drop_reg <= waiting_reg + 16'(stored) - 16'(send || drop);
+            else if (drop && to_drop_reg != 0) to_drop_reg <= to_drop_reg - 1'b1;
             if (to_count_reg != 0 && !drop) to_count_reg <= to_count_reg - 1'b1;
         end
         if (rst) to_count_reg <= '0;

@@ -137,6 +137,8 @@ package pipeline_pkg;
     typedef struct packed {
         logic [15:0] length;
         logic [31:0] ticket;         // replies that must be out before it
+        logic        announced;      // by the file system in hardware, to this session alone:
+        logic [1:0]  session;
     } message_t;
 
     function automatic error_t make_error(input error_code_e code, input logic fatal, input queue_t queue,

@@ -48,17 +48,24 @@ module name_unit
     output logic              node_write,
     output node_slot_t        node_slot,
     output node_t             node_wdata,
-    input  node_t             node_rdata        // one cycle after an accepted read
+    input  node_t             node_rdata,       // one cycle after an accepted read
+
+    input  logic              read_name,        // 32 bytes of a parsed name, one cycle later; not while a command is on
+    input  logic              read_which,
+    input  logic [2:0]        read_index,
+    output cell_bytes_t       name_bytes
 );
     hash_t [1:0] hashes;
     logic        bytes_which;
     logic [2:0]  bytes_index;
     cell_bytes_t bytes;
+    assign name_bytes = bytes;
 
     name_parser #(.DATA_W(DATA_W)) parser (
         .clk, .rst,
         .parse_valid, .parse_ready, .parse_from, .parse_two, .parse_end, .parsed_valid, .names, .hashes, .parse_next,
-        .head_read, .head_addr, .head_data, .bytes_which, .bytes_index, .bytes
+        .head_read, .head_addr, .head_data,
+        .bytes_which(read_name ? read_which : bytes_which), .bytes_index(read_name ? read_index : bytes_index), .bytes
     );
 
     logic        lend;

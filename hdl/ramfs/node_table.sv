@@ -35,6 +35,11 @@ module node_table
     input  node_slot_t list_slot,
     input  node_t      list_wdata,
     output node_t      list_rdata,
+    // To look at an inode when nobody else wants the table.
+    input  logic       peek_valid,
+    output logic       peek_ready,
+    input  node_slot_t peek_slot,
+    output node_t      peek_node,           // a cycle after peek_ready
     // Inodes that may be dead.
     output logic       grave_valid,
     input  logic       grave_ready,
@@ -59,6 +64,7 @@ module node_table
     assign forget_ready = state_reg == IDLE && (!listing || holding);
     assign cmd_ready = state_reg == IDLE && !forget_valid && !list_valid;
     assign list_ready = state_reg == IDLE && !(forget_valid && forget_ready);
+    assign peek_ready = state_reg == IDLE && !forget_valid && !list_valid && !cmd_valid;
 
     // ---- what becomes of the inode ----
 
@@ -90,6 +96,7 @@ module node_table
     node_t             none;
 
     assign list_rdata = old;
+    assign peek_node = old;
     always_comb begin
         none = '0;
         none.generation = '1;               // the first is 0
@@ -100,7 +107,7 @@ module node_table
         root.parent = 12'(ROOT_SLOT);
     end
     always_comb begin
-        load_slot = cmd.slot[SLOT_W-1:0];
+        load_slot = cmd_valid || !peek_valid ? cmd.slot[SLOT_W-1:0] : peek_slot[SLOT_W-1:0];
         if (list_valid && list_ready) load_slot = list_slot[SLOT_W-1:0];
         if (forget_valid && forget_ready) load_slot = forget.slot[SLOT_W-1:0];
         store = state_reg == CHANGE && write;

@@ -10,7 +10,11 @@ module ramfs_absent (
     stream_if.src            engine_notify,
     stream_if.snk            engine_control,
     stream_if.src            engine_control_ack,
-    storage_if.slv           storage
+    storage_if.slv           storage,
+    output notify_pkg::session_t session,
+    output logic             walk_valid,
+    output notify_pkg::repair_t walk,
+    output logic             walked
 );
     assign engine_request.ready = 1'b1;
     assign engine_done.ready = 1'b1;
@@ -35,6 +39,10 @@ module ramfs_absent (
     assign engine_control_ack.data = '0;
     assign engine_control_ack.bytes = '0;
     assign engine_control_ack.user = '0;
+    assign session = '0;
+    assign walk_valid = 1'b0;
+    assign walk = '0;
+    assign walked = 1'b0;
     assign storage.ready = 1'b1;
     assign storage.rvalid = 1'b0;
     assign storage.rdata = '0;

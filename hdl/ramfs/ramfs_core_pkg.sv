@@ -44,7 +44,7 @@ package ramfs_core_pkg;
     localparam logic [3:0] TYPE_SOCKET = 4'hC;
     localparam logic [15:0] MODE_SETGID = 16'h0400;
 
-    // What the sequencer remembers of an inode. Neither FORGET nor anything else changes it while a request is served.
+    // What the sequencer remembers of an inode. Nothing changes it while a request is served, but for FORGET `cached`.
     typedef struct packed {
         node_slot_t  slot;
         logic [31:0] generation;
@@ -55,6 +55,7 @@ package ramfs_core_pkg;
         logic        removed;            // no name leads to it
         logic        open;
         logic        open_once;
+        logic        cached;             // in a session: its client may have it in its cache
     } fact_t;
 
     // What the finder found out. a: the inode of the request; b: that of its other id (RENAME's new directory, LINK's
@@ -135,6 +136,11 @@ package ramfs_core_pkg;
         fact_of.removed = node.nlink == 0;
         fact_of.open = node.opens != 0;
         fact_of.open_once = node.opens == 32'd1;
+        fact_of.cached = may_be_cached(slot, node);
+    endfunction
+
+    function automatic logic may_be_cached(input node_slot_t slot, input node_t node);
+        return 32'(slot) == ROOT_SLOT || node.lookups != 0;
     endfunction
 
     // Nothing holds it. (The root has a name that nobody can take away.)

@@ -2,11 +2,12 @@
 // goes through the phases of the sequencer; FORGET, BATCH_FORGET and INTERRUPT overtake on the express path. A SETLKW
 // may leave it and wait.
 //
-// Not every output is of use, and records are taken whole.
+// Not every output is of use. Records are taken whole; not every field counts here.
 // verilator lint_off PINCONNECTEMPTY
 // verilator lint_off UNUSEDSIGNAL
 module ramfs_engine
-    import dpu_pkg::*, endpoint_pkg::*, ramfs_pkg::*, ramfs_core_pkg::*, ramfs_message_pkg::*, ramfs_row_pkg::*;
+    import dpu_pkg::*, endpoint_pkg::*, notify_pkg::*, ramfs_pkg::*, ramfs_core_pkg::*, ramfs_message_pkg::*,
+        ramfs_row_pkg::*;
 #(
     parameter int unsigned DATA_W = 256,
     parameter int unsigned INODES = 1024,
@@ -27,7 +28,16 @@ module ramfs_engine
     stream_if.src  engine_notify,
     stream_if.snk  engine_control,
     stream_if.src  engine_control_ack,
-    storage_if.slv storage
+    storage_if.slv storage,
+    // What happens when the message store is full: notify_policy.
+    output session_t session,
+    input  logic     overflow,
+    input  logic     dropped,
+    input  logic     walk_room,
+    output logic     walk_valid,
+    output repair_t  walk,
+    input  logic     walk_take,
+    output logic     walked
 );
     localparam int unsigned HEAD_W = $clog2(HEAD_BYTES * 8 / DATA_W);
 
@@ -65,9 +75,12 @@ module ramfs_engine
     node_t           node_rsp;
 
     logic            end_valid, end_ready, end_done, locks_quiet;
+    body_t           body;
+    init_in_t        init;
+    assign init = init_in_t'(body[127:0]);
     ramfs_session #(.INODES(INODES)) ramfs_session (
         .clk, .rst, .finish(session_finish), .done(session_done), .pending(reset_pending), .renew,
-        .begin_new(session_begin), .active, .ending,
+        .begin_new(session_begin), .epochs(init.minor >= MINOR_OF_EPOCHS), .active, .ending, .session,
         .lock_valid(end_valid), .lock_ready(end_ready), .lock_done(end_done), .lock_quiet(locks_quiet),
         .node_valid(node_valid_of[0]), .node_ready(node_ready_of[0]), .node(node_of[0]), .node_done
     );
@@ -75,7 +88,6 @@ module ramfs_engine
     // ---- the phases ----
 
     in_header_t       header;
-    body_t            body;
     row_t             row;
     time_t            now;
     logic             parse_valid, parse_ready, parsed, parse_done;
@@ -89,6 +101,7 @@ module ramfs_engine
     list_cmd_t        list;
     logic             lock, lock_done, lock_parked;
     lock_t            lock_found;
+    logic             announce, announce_done;
     errno_e           find_error, lock_error, act_error;
     found_t           found;
 
@@ -100,7 +113,8 @@ module ramfs_engine
         .find, .find_done, .find_error, .found, .judge(judge_verdict),
         .finish(sequencer_finish), .finished(session_done), .renew, .begin_new(session_begin),
         .lock, .lock_done, .lock_error, .lock_parked,
-        .act, .act_done, .act_error, .list_valid, .list_ready, .list, .listing(listing_on), .list_done,
+        .act, .act_done, .act_error, .announce, .announce_done,
+        .list_valid, .list_ready, .list, .listing(listing_on), .list_done,
         .reply, .verdict, .listed, .reply_done
     );
 
@@ -185,6 +199,25 @@ module ramfs_engine
         .interrupt_valid, .interrupt_id, .interrupt_done, .interrupt_found, .reply(lock_reply)
     );
 
+    // ---- what the session is told ----
+
+    logic        name_read, name_which;
+    logic [2:0]  name_index;
+    logic        peek_valid, peek_ready;
+    node_slot_t  peek_slot;
+    node_t       peek_node;
+    name_pkg::cell_bytes_t name_bytes;
+    ramfs_announcer #(.DATA_W(DATA_W)) ramfs_announcer (
+        .clk, .rst, .start(announce), .done(announce_done),
+        .listens(session.active && device.notification && device.driver_ok), .epoch, .header, .body, .row, .found,
+        .names, .bytes_read(name_read), .bytes_which(name_which), .bytes_index(name_index), .bytes(name_bytes),
+        .out(engine_notify)
+    );
+    ramfs_recovery #(.INODES(INODES)) ramfs_recovery (
+        .clk, .rst, .session, .overflow, .dropped, .room(walk_room), .peek_valid, .peek_ready, .peek_slot, .peek_node,
+        .valid(walk_valid), .repair(walk), .take(walk_take), .walked
+    );
+
     // ---- the express path ----
 
     logic    forget_valid, forget_ready;
@@ -217,6 +250,7 @@ module ramfs_engine
         .rsp_valid(node_done), .rsp(node_rsp), .rsp_buried(node_buried), .forget_valid, .forget_ready, .forget,
         .listing(listing_on), .hold, .holding, .list_valid(lister_valid), .list_ready(lister_ready),
         .list_write(lister_write), .list_slot(lister_slot), .list_wdata(lister_wdata), .list_rdata(lister_rdata),
+        .peek_valid, .peek_ready, .peek_slot, .peek_node,
         .grave_valid, .grave_ready, .grave
     );
 
@@ -233,7 +267,8 @@ module ramfs_engine
         .cmd_valid(name_valid), .cmd_ready(name_ready), .cmd(name), .rsp_valid(name_done), .rsp(name_rsp), .fits,
         .list_valid, .list_ready, .list, .list_done, .list_bytes, .hold, .holding, .listing,
         .node_valid(lister_valid), .node_ready(lister_ready), .node_write(lister_write), .node_slot(lister_slot),
-        .node_wdata(lister_wdata), .node_rdata(lister_rdata)
+        .node_wdata(lister_wdata), .node_rdata(lister_rdata),
+        .read_name(name_read), .read_which(name_which), .read_index(name_index), .name_bytes
     );
 
     page_unit #(.DATA_W(DATA_W), .INODES(INODES), .PAGES(PAGES)) page_unit (
@@ -246,7 +281,7 @@ module ramfs_engine
 
     stream_if #(.DATA_W(DATA_W)) main_reply ();
     ramfs_reply #(.DATA_W(DATA_W), .INODES(INODES), .PAGES(PAGES)) ramfs_reply (
-        .clk, .rst, .start(reply), .done(reply_done), .request, .header, .init(init_in_t'(body[127:0])),
+        .clk, .rst, .start(reply), .done(reply_done), .request, .header, .init,
         .format(row.reply), .verdict, .swapped, .slot(subject), .node(node_rsp),
         .missing(row.act == ACT_LOOKUP && !found.first.found), .valid_seconds(device.valid_seconds),
         .keep_cache(device.cache_options[OPTION_KEEP_CACHE]), .lock(lock_found), .free_slots,
@@ -264,13 +299,7 @@ module ramfs_engine
     assign engine_job.data = '0;
     assign engine_job.bytes = '0;
     assign engine_job.user = job;
-
-    // Nothing changes behind the client's back yet.
-    assign engine_notify.valid = 1'b0;
-    assign engine_notify.last = 1'b0;
-    assign engine_notify.data = '0;
-    assign engine_notify.bytes = '0;
-    assign engine_notify.user = '0;
 endmodule
 // verilator lint_on UNUSEDSIGNAL
 // verilator lint_on PINCONNECTEMPTY
+// verilator lint_on UNUSEDSIGNAL

@@ -1,5 +1,6 @@
 // Takes one request after the other through the phases: load, names of the message, check, find, judge, lock, act,
-// list, reply. What a phase does is its unit's business; here is only the order, and what is known of the request.
+// announce (what the DPU has changed), list, reply. What a phase does is its unit's business; here is only the order,
+// and what is known of the request.
 //
 // Records are taken whole; not every field counts here.
 // verilator lint_off UNUSEDSIGNAL
@@ -50,6 +51,8 @@ module ramfs_sequencer
     output logic              act,
     input  logic              act_done,
     input  errno_e            act_error,
+    output logic              announce,          // a request of the DPU has done what it asked for
+    input  logic              announce_done,
     output logic              list_valid,
     input  logic              list_ready,
     output list_cmd_t         list,
@@ -62,7 +65,9 @@ module ramfs_sequencer
 );
     localparam int unsigned FRONT_WORDS = FRONT_BYTES * 8 / DATA_W;
 
-    typedef enum logic [3:0] { IDLE, LOAD, PARSE, CHECK, FIND, JUDGE, SESSION, LOCK, ACT, LIST, REPLY } state_e;
+    typedef enum logic [3:0] {
+        IDLE, LOAD, PARSE, CHECK, FIND, JUDGE, SESSION, LOCK, ACT, ANNOUNCE, LIST, REPLY
+    } state_e;
     state_e                       state_reg;
     logic [WORD_W-1:0]            word_reg;
     logic [FRONT_BYTES*8-1:0]     front_reg;
@@ -90,6 +95,7 @@ module ramfs_sequencer
     assign find = state_reg == FIND && !wait_reg;
     assign lock = state_reg == LOCK && !wait_reg;
     assign act = state_reg == ACT && !wait_reg;
+    assign announce = state_reg == ANNOUNCE && !wait_reg;
     assign reply = state_reg == REPLY && !wait_reg;
     assign finish = state_reg == SESSION && !wait_reg;
     assign list_valid = state_reg == LIST && !wait_reg;
@@ -186,6 +192,13 @@ module ramfs_sequencer
                 if (act_done) begin
                     wait_reg <= 1'b0;
                     verdict.error <= act_error;
+                    state_reg <= request.lane == ENGINE_LANE_DPU && act_error == OK ? ANNOUNCE : REPLY;
+                end
+            end
+            ANNOUNCE: begin
+                wait_reg <= 1'b1;
+                if (announce_done) begin
+                    wait_reg <= 1'b0;
                     state_reg <= REPLY;
                 end
             end

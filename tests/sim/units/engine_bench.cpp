@@ -2,7 +2,12 @@
 // announces resets. Commands come one a line (see harness.hpp), numbers decimal, bytes hexadecimal:
 //
 //   request CTX LANE EPOCH WRITABLE UNREADABLE BYTES    goes into the line; UNREADABLE 1: a job gets a bus error,
-//                                                       2: after half of its bytes
+//                                                       2: after half of its bytes. LANE 3: of the DPU, in a line of
+//                                                       its own; the message store says when it may begin
+//   notify LISTENS POLICY                               whether the driver takes messages, and NOTIFY_POLICY
+//   mail BYTES                                          a message of the DPU's own, for the message store
+//   drain COUNT                                         so many messages may leave the store
+//   flags                                            -> flags OVERFLOW DROPPED COALESCED
 //   clock SECONDS NANOSECONDS
 //   options VALID_SECONDS CACHE_OPTIONS
 //   stall REQUEST REPLY MOVER                           percent of the cycles
@@ -14,6 +19,8 @@
 // -> ready CYCLES
 // -> reply CTX KIND LATENCY BYTES                       LATENCY: cycles from the last beat in to the last beat out
 // -> ack EPOCH CYCLES
+// -> mail RESULT
+// -> message TICKET OUTDATED BYTES                      TICKET: replies that were given before it
 #include <cstring>
 #include <deque>
 #include <iostream>
@@ -29,6 +36,7 @@ constexpr uint64_t LIMIT = 400000;
 constexpr unsigned HEAD_BYTES = 1024;
 constexpr unsigned DPU = 63;  // the context of its requests
 constexpr unsigned READS = 8;  // of storage at a time
+constexpr unsigned DPU_LANE = 3;
 
 using Bytes = std::vector<uint8_t>;
 
@@ -57,7 +65,8 @@ class Bench : public Harness<Vengine_bench> {
     void play(std::istream& script) {
         // Inputs start with random values too.
         top.request_valid = top.job_ready = top.done_valid = top.reply_ready = top.control_valid = top.ack_ready = 0;
-        top.storage_valid = 0;
+        top.storage_valid = top.listens = top.policy = top.epoch = top.ticket = 0;
+        top.dpu_busy = top.mail_valid = top.message_send = 0;
         top.seconds = top.nanoseconds = top.cache_options = 0;
         top.valid_seconds = 1;
         reset();
@@ -83,6 +92,10 @@ class Bench : public Harness<Vengine_bench> {
                 settle(count);
             }
             else if (verb == "reset") restart(words);
+            else if (verb == "notify") notify(words);
+            else if (verb == "mail") mail(words);
+            else if (verb == "drain") words >> drain_;
+            else if (verb == "flags") std::printf("flags %u %u %u\n", top.overflow, dropped_messages_, coalesced_);
             else error("unknown command");
             std::fflush(stdout);
         }
@@ -92,7 +105,8 @@ class Bench : public Harness<Vengine_bench> {
     unsigned request_stall_ = 0, reply_stall_ = 0, mover_stall_ = 0;
     unsigned epoch_ = 0;
     uint64_t told_ = 0;
-    std::deque<Request> line_;
+    std::deque<Request> line_, dpu_line_;
+    bool from_dpu_ = false;         // the request that is on its way
     std::map<unsigned, Request> open_;
     std::size_t sent_ = 0;          // bytes of line_'s first
     Bytes reply_;
@@ -107,7 +121,7 @@ class Bench : public Harness<Vengine_bench> {
         std::string hex;
         words >> r.ctx >> r.lane >> r.epoch >> r.writable >> r.unreadable >> hex;
         r.message = bytes_of(hex);
-        line_.push_back(r);
+        (r.lane == DPU_LANE ? dpu_line_ : line_).push_back(r);
     }
 
     void clock(std::istringstream& words) {
@@ -128,12 +142,13 @@ class Bench : public Harness<Vengine_bench> {
     void restart(std::istringstream& words) {
         words >> epoch_;
         told_ = cycles;
+        top.epoch = epoch_;
         top.control_valid = 1;
         for (auto& word : top.control_user.m_storage) word = 0;
         top.control_user[0] = epoch_ << 24;
         for (auto at = open_.begin(); at != open_.end();) at = at->first == DPU ? std::next(at) : open_.erase(at);
-        const bool begun = sent_ != 0 || top.request_valid;
-        for (auto at = line_.begin() + (begun ? 1 : 0); at != line_.end();) at = at->ctx == DPU ? std::next(at) : line_.erase(at);
+        const bool begun = (sent_ != 0 || top.request_valid) && !from_dpu_;
+        while (line_.size() > (begun ? 1 : 0)) line_.pop_back();
         if (moves_.empty() || moves_.front().ctx != DPU) {
             dropped_ += asked_.size();
             asked_.clear();
@@ -149,7 +164,7 @@ class Bench : public Harness<Vengine_bench> {
 
     void run() {
         const uint64_t begin = cycles;
-        while (!line_.empty() || !open_.empty() || top.control_valid) {
+        while (!line_.empty() || !dpu_line_.empty() || !open_.empty() || top.control_valid) {
             if (cycles - begin > LIMIT) {
                 error("the engine owes something");
                 break;
@@ -171,6 +186,8 @@ class Bench : public Harness<Vengine_bench> {
         if (!line_.empty() || !moves_.empty() || top.control_valid) moved_at_ = cycles;
         offer_request();
         offer_move();
+        offer_mail();
+        top.message_send = top.message_valid && drain_ > 0 && message_left_ == 0;
         top.job_ready = !chance(mover_stall_);
         top.reply_ready = !chance(reply_stall_);
         top.ack_ready = !chance(reply_stall_);
@@ -181,12 +198,15 @@ class Bench : public Harness<Vengine_bench> {
             if (top.storage_valid && top.storage_ready) took_access();
             if (top.storage_rvalid) took_word();
             if (top.ack_valid && top.ack_ready) took_ack();
+            look_at_messages();
             control_taken_ = top.control_valid && top.control_ready;
             finished_ = top.done_valid;
         });
         if (control_taken_) top.control_valid = 0;
         if (finished_) top.done_valid = 0;
         if (request_taken_) top.request_valid = 0;
+        if (mail_taken_) top.mail_valid = 0;
+        mail_taken_ = false;
         if (access_taken_) top.storage_valid = 0;
         request_taken_ = access_taken_ = false;
     }
@@ -195,8 +215,15 @@ class Bench : public Harness<Vengine_bench> {
     // ---- requests ----
 
     void offer_request() {
-        if (top.request_valid || line_.empty() || chance(request_stall_)) return;
-        const Request& r = line_.front();
+        if (!dpu_line_.empty() && !top.dpu_busy) {
+            top.dpu_busy = 1;
+            std::memcpy(&top.dpu_opcode, dpu_line_.front().message.data() + 4, 4);  // it has 40 bytes or more
+        }
+        if (top.request_valid || chance(request_stall_)) return;
+        if (sent_ == 0) from_dpu_ = !dpu_line_.empty() && top.dpu_may_begin;
+        std::deque<Request>& line = from_dpu_ ? dpu_line_ : line_;
+        if (line.empty()) return;
+        const Request& r = line.front();
         const std::size_t head = std::min<std::size_t>(r.message.size(), HEAD_BYTES);
         const std::size_t left = head - sent_;
         const std::size_t count = std::min<std::size_t>(left, BEAT);
@@ -215,8 +242,9 @@ class Bench : public Harness<Vengine_bench> {
         request_taken_ = true;
         sent_ += top.request_bytes;
         if (!top.request_last) return;
-        Request r = line_.front();
-        line_.pop_front();
+        std::deque<Request>& line = from_dpu_ ? dpu_line_ : line_;
+        Request r = line.front();
+        line.pop_front();
         sent_ = 0;
         r.sent = cycles;
         if (r.epoch == epoch_ || r.ctx == DPU) open_[r.ctx] = r;
@@ -241,6 +269,7 @@ class Bench : public Harness<Vengine_bench> {
         moved_at_ = cycles;
         if (!top.reply_last && top.reply_bytes != BEAT) error("a beat in the middle is not full");
         if (!top.reply_last) return;
+        top.ticket = top.ticket + 1;
         const unsigned ctx = top.reply_user[0] & 0xFF, kind = top.reply_user[0] >> 8 & 0xFF;
         const unsigned epoch = top.reply_user[0] >> 24;
         Move move = {false, ctx, epoch, kind, 0, top.reply_user[2], top.reply_user[3], reply_, 0};
@@ -259,12 +288,74 @@ class Bench : public Harness<Vengine_bench> {
         std::printf("reply %u %u %llu ", move.ctx, move.kind, (unsigned long long)move.latency);
         for (uint8_t byte : move.immediate) std::printf("%02x", byte);
         std::printf("\n");
+        if (move.ctx == DPU) top.dpu_busy = 0;
         open_.erase(move.ctx);
     }
 
     void took_ack() {
         std::printf("ack %u %llu\n", unsigned(top.ack_user[0] >> 24), (unsigned long long)(cycles - told_));
     }
+
+    // ---- messages ----
+
+    void notify(std::istringstream& words) {
+        unsigned listens = 0, policy = 0;
+        words >> listens >> policy;
+        top.listens = listens;
+        top.policy = policy;
+    }
+
+    void mail(std::istringstream& words) {
+        std::string hex;
+        words >> hex;
+        mail_ = bytes_of(hex);
+        mailed_ = 0;
+    }
+
+    void offer_mail() {
+        if (mail_.empty() || top.mail_valid) return;
+        const std::size_t count = std::min<std::size_t>(mail_.size() - mailed_, BEAT);
+        std::memset(&top.mail_data, 0xEE, BEAT);
+        std::memcpy(&top.mail_data, mail_.data() + mailed_, count);
+        top.mail_bytes = count;
+        top.mail_last = mailed_ + count == mail_.size();
+        top.mail_length = mail_.size();
+        top.mail_valid = 1;
+    }
+
+    void look_at_messages() {
+        dropped_messages_ += top.counts_dropped;
+        coalesced_ += top.counts_coalesced;
+        if (top.mail_valid && top.mail_ready) {
+            mailed_ += top.mail_bytes;
+            mail_taken_ = true;
+            if (top.mail_last) mail_.clear();
+        }
+        if (top.mail_answered) std::printf("mail %u\n", top.mail_result);
+        if (top.message_send) {
+            drain_--;
+            message_left_ = top.message_length;
+            ticket_ = top.message_ticket;
+            outdated_ = top.message_outdated;
+            message_.clear();
+        }
+        if (top.word_valid) {
+            const uint8_t* data = reinterpret_cast<const uint8_t*>(&top.word);
+            const std::size_t count = std::min<std::size_t>(message_left_, BEAT);
+            message_.insert(message_.end(), data, data + count);
+            message_left_ -= count;
+            if (message_left_ == 0) {
+                std::printf("message %u %u ", ticket_, outdated_);
+                for (uint8_t byte : message_) std::printf("%02x", byte);
+                std::printf("\n");
+            }
+        }
+    }
+    Bytes mail_, message_;
+    std::size_t mailed_ = 0, message_left_ = 0;
+    uint32_t ticket_ = 0, outdated_ = 0, dropped_messages_ = 0, coalesced_ = 0;
+    int64_t drain_ = 0;
+    bool mail_taken_ = false;
 
     // ---- the data mover ----
 

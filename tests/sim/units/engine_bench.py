@@ -10,6 +10,7 @@ from types import TracebackType
 
 from virtiofs_model.engine import ReplyKind
 from virtiofs_model.layouts.dpu import REQUEST_BYTES_MAX
+from virtiofs_model.registers import NotifyPolicy
 
 CONTEXTS = 32
 QUIET_CYCLES = 3000
@@ -35,6 +36,24 @@ class Sent:
     unreadable: int = 0
 
 
+@dataclass(frozen=True)
+class Notice:
+    """A message that left the store. ticket: replies given before it was stored. outdated: its session is over."""
+
+    data: bytes
+    ticket: int
+    outdated: bool
+
+
+@dataclass(frozen=True)
+class Flags:
+    """overflow: of NOTIFY_FLAGS. dropped, coalesced: the counters."""
+
+    overflow: bool
+    dropped: int
+    coalesced: int
+
+
 class EngineError(Exception):
     """The engine broke a rule of its streams, or never answered."""
 
@@ -52,6 +71,10 @@ class Engine:
         self._free = list(range(CONTEXTS))
         self._replies: dict[int, Reply] = {}
         self.acknowledged: list[int] = []
+        self.replies = 0  # in all
+        self.notices: list[Notice] = []
+        self.drained: list[Notice] = []  # by the last drain
+        self.mailed: list[int] = []
 
     def __enter__(self) -> Engine:
         return self
@@ -67,6 +90,31 @@ class Engine:
     def options(self, valid_seconds: int, cache_options: int) -> None:
         """Set the straps of what a client may cache."""
         self._tell(f"options {valid_seconds} {cache_options}")
+
+    def notify(self, listens: bool, policy: NotifyPolicy) -> None:
+        """Whether the driver takes messages (feature, DRIVER_OK), and the strap NOTIFY_POLICY."""
+        self._tell(f"notify {int(listens)} {policy.value}")
+
+    def mail(self, message: bytes) -> int:
+        """A message of the DPU's own for the store; returns the mailbox's answer."""
+        self._tell(f"mail {message.hex()}")
+        self.step(200)
+        return self.mailed.pop()
+
+    def drain(self, count: int = 1 << 20, cycles: int = 2000) -> list[bytes]:
+        """Let so many messages leave the store, within so many cycles; those that came."""
+        self._tell(f"drain {count}")
+        self._tell(f"step {cycles}")
+        self._until("stepped")
+        self._tell("drain 0")
+        self.drained, self.notices = self.notices, []
+        return [notice.data for notice in self.drained]
+
+    def flags(self) -> Flags:
+        """Overflow flag and counters of the message store."""
+        self._tell("flags")
+        overflow, dropped, coalesced = (int(word) for word in self._until("flags"))
+        return Flags(bool(overflow), dropped, coalesced)
 
     def stall(self, request: int, reply: int, mover: int) -> None:
         """Percent of the cycles in which streams and storage stand still."""
@@ -137,7 +185,12 @@ class Engine:
             elif verb == "reply":
                 data = bytes.fromhex(words[3]) if len(words) > 3 else b""
                 silent = int(words[1]) != ReplyKind.REPLY
+                self.replies += 1
                 self._replies[int(words[0])] = Reply(None if silent else data, int(words[2]))
+            elif verb == "message":
+                self.notices.append(Notice(bytes.fromhex(words[2]), int(words[0]), bool(int(words[1]))))
+            elif verb == "mail":
+                self.mailed.append(int(words[0]))
             elif verb == "ack":
                 self.acknowledged.append(int(words[0]))
             elif verb == word:

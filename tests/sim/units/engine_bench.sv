@@ -1,12 +1,13 @@
-// The ramfs engine with plain ports: its streams and its storage are the harness's business.
+// The ramfs engine and the store of its messages with plain ports: streams and storage are the harness's business.
 module engine_bench
-    import ramfs_pkg::*;
+    import endpoint_pkg::*, pipeline_pkg::*, notify_pkg::*, ramfs_pkg::*;
 #(
     parameter int unsigned DATA_W = 256,
     parameter int unsigned INODES = 1024,
     parameter int unsigned PAGES = 1024,
     parameter int unsigned ENTRIES = 2 * INODES,
-    parameter int unsigned CELLS = 4 * INODES
+    parameter int unsigned CELLS = 4 * INODES,
+    parameter int unsigned STORE = 2048         // bytes of messages
 ) (
     input  logic                      clk,
     input  logic                      rst,
@@ -44,7 +45,33 @@ module engine_bench
     input  logic [DATA_W-1:0]         storage_wdata,
     input  logic [DATA_W/8-1:0]       storage_wstrb,
     output logic                      storage_rvalid,
-    output logic [DATA_W-1:0]         storage_rdata
+    output logic [DATA_W-1:0]         storage_rdata,
+    // Notifications.
+    input  logic                      listens,      // negotiated, and DRIVER_OK
+    input  logic [1:0]                policy,
+    input  logic [3:0]                epoch,
+    input  logic [31:0]               ticket,
+    input  logic                      dpu_busy,
+    input  logic [31:0]               dpu_opcode,
+    output logic                      dpu_may_begin,
+    input  logic                      mail_valid,
+    output logic                      mail_ready,
+    input  logic                      mail_last,
+    input  logic [DATA_W-1:0]         mail_data,
+    input  logic [$clog2(DATA_W/8):0] mail_bytes,
+    input  logic [31:0]               mail_length,
+    output logic                      mail_answered,
+    output logic [1:0]                mail_result,
+    output logic                      message_valid,
+    output logic [15:0]               message_length,
+    output logic [31:0]               message_ticket,
+    output logic                      message_outdated,
+    input  logic                      message_send,
+    output logic                      word_valid,
+    output logic [DATA_W-1:0]         word,
+    output logic                      overflow,
+    output logic                      counts_dropped,
+    output logic                      counts_coalesced
 );
     stream_if #(.DATA_W(DATA_W)) engine_request ();
     stream_if #(.DATA_W(DATA_W)) engine_job ();
@@ -77,7 +104,6 @@ module engine_bench
     assign reply_bytes = engine_reply.bytes;
     assign reply_user = engine_reply.user;
     assign engine_reply.ready = reply_ready;
-    assign engine_notify.ready = 1'b1;
 
     assign engine_control.valid = control_valid;
     assign engine_control.last = 1'b1;
@@ -101,15 +127,63 @@ module engine_bench
     time_t clock;
     assign clock = {seconds, nanoseconds};
 
-    endpoint_pkg::device_state_t device;
+    device_state_t device;
+    session_t      session;
+    repair_t       walk, repair;
+    inval_t        lost_inval;
+    message_t      message;
+    count_t        counts;
+    logic          dropped, walk_room, walk_valid, walk_take, walked, settled, lost, lost_inode, placed;
+    logic          repair_valid, repair_take;
+    logic [15:0]   room, reserved;
     always_comb begin
         device = '0;
+        device.driver_ok = listens;
+        device.notification = listens;
+        device.notify_policy = policy;
+        device.notify_buf_size = 32'd296;
         device.valid_seconds = valid_seconds;
         device.cache_options = cache_options;
     end
 
     ramfs_engine #(.DATA_W(DATA_W), .INODES(INODES), .PAGES(PAGES), .ENTRIES(ENTRIES), .CELLS(CELLS)) engine (
         .clk, .rst, .clock, .device, .engine_request, .engine_job, .engine_done, .engine_reply, .engine_notify,
-        .engine_control, .engine_control_ack, .storage
+        .engine_control, .engine_control_ack, .storage,
+        .session, .overflow, .dropped, .walk_room, .walk_valid, .walk, .walk_take, .walked
     );
+
+    notify_policy #(.DATA_W(DATA_W)) rules (
+        .clk, .rst, .flush(rst), .device, .firmware(1'b0), .init_request(1'b0), .session,
+        .free(room), .settled, .reserved, .lost, .lost_inode, .lost_inval, .placed, .repair_valid, .repair,
+        .repair_take, .dpu_busy, .dpu_opcode, .dpu_may_begin, .overflow, .dropped, .walk_room, .walk_valid,
+        .walk, .walk_take, .walked, .count(counts)
+    );
+    assign counts_dropped = counts[COUNT_NOTIFY_DROPPED];
+    assign counts_coalesced = counts[COUNT_NOTIFY_COALESCED];
+
+    stream_if #(.DATA_W(DATA_W)) mail ();
+    engine_notify_t mail_user;
+    always_comb begin
+        mail_user = '0;
+        mail_user.length = mail_length;
+    end
+    assign mail.valid = mail_valid;
+    assign mail.last = mail_last;
+    assign mail.data = mail_data;
+    assign mail.bytes = mail_bytes;
+    assign mail.user = mail_user;
+    assign mail_ready = mail.ready;
+
+    notify_result_e result;
+    assign mail_result = result;
+    message_store #(.DATA_W(DATA_W), .BYTES(STORE)) store (
+        .clk, .rst, .flush(rst), .device, .epoch, .firmware(1'b0), .session(session.number), .room, .settled, .reserved,
+        .lost, .lost_inode, .lost_inval, .placed, .repair_valid, .repair, .repair_take, .mail,
+        .result_valid(mail_answered), .result, .engine_notify, .ticket, .deliverable(1'b0), .stored(),
+        .message_valid, .message, .send(message_send), .drop(1'b0), .busy(), .word_valid, .word_ready(1'b1), .word,
+        .count()
+    );
+    assign message_length = message.length;
+    assign message_ticket = message.ticket;
+    assign message_outdated = message.announced && message.session != session.number;
 endmodule

@@ -109,6 +109,7 @@ module name_bench
         .cmd('{op: cmd_op, kind: cmd_kind, which: cmd_which, parent: cmd_parent, child: cmd_child, entry: cmd_entry}),
         .rsp_valid, .rsp, .fits,
         .list_valid, .list_ready, .list, .list_done, .list_bytes, .hold, .holding, .listing,
-        .node_valid, .node_ready(node_free), .node_write, .node_slot, .node_wdata, .node_rdata
+        .node_valid, .node_ready(node_free), .node_write, .node_slot, .node_wdata, .node_rdata,
+        .read_name(1'b0), .read_which(1'b0), .read_index('0), .name_bytes()
     );
 endmodule
