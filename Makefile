@@ -15,6 +15,7 @@ export VIRTIOFS_FROM    := $(value FROM)
 export VIRTIOFS_TO      := $(value TO)
 export VIRTIOFS_GROUPS  := $(value GROUPS)
 export VIRTIOFS_MNT     := $(value MNT)
+export VIRTIOFS_CMD     := $(value CMD)
 export VIRTIOFS_VARIANT := $(value VARIANT)
 export VIRTIOFS_TARGET  := $(value TARGET)
 
@@ -28,11 +29,11 @@ endif
 
 setup = @$(PYTHON) tools/bootstrap.py $(1) && .venv/bin/virtiofs-tb $(2)
 
-.PHONY: linux help sim waves campaign test list lint lock peers mount umount bench synth clean
+.PHONY: linux help sim waves campaign test list lint lock peers mount umount dpu bench synth clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
-	@echo "  variables: TEST=name SEED=n SEEDS=1-50 WAVES=1 JOBS=n DUT=file.f PROFILE=file.toml ENGINE=ramfs|firmware WITHOUT=scoreboard FROM=time TO=time GROUPS=names MNT=directory PYTHON=python3.x"
+	@echo "  variables: TEST=name SEED=n SEEDS=1-50 WAVES=1 JOBS=n DUT=file.f PROFILE=file.toml ENGINE=ramfs|firmware WITHOUT=scoreboard FROM=time TO=time GROUPS=names MNT=directory CMD=words PYTHON=python3.x"
 
 sim: ## run a simulation (TEST=main) and print its summary
 	$(call setup,sim,sim)
@@ -57,6 +58,9 @@ mount: ## the endpoint as a directory MNT= of this machine, until Ctrl-C
 
 umount: ## end a mount, or clear away what a killed one left
 	$(call setup,sim,umount)
+
+dpu: ## act as the DPU on a mount that runs, behind its client's back (CMD="write FILE TEXT | rm FILE | mv A B | ls")
+	$(call setup,sim,dpu)
 
 bench: ## how fast the random part runs, and in how much memory
 	$(call setup,sim,bench)

@@ -37,7 +37,7 @@ from virtiofs_tb.arguments import (
 from virtiofs_tb.campaign import campaign
 from virtiofs_tb.guest.command import linux
 from virtiofs_tb.model_run import model
-from virtiofs_tb.mount.command import mount, umount
+from virtiofs_tb.mount.command import dpu, mount, umount
 from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT, RUNS
 from virtiofs_tb.peers.command import peers
 from virtiofs_tb.report import SUMMARY, ResultClass, Summary, print_summary
@@ -140,6 +140,7 @@ cli.add_command(shrink)
 cli.add_command(campaign)
 cli.add_command(mount)
 cli.add_command(umount)
+cli.add_command(dpu)
 cli.add_command(peers)
 cli.add_command(synth)
 

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from virtiofs_tb.mount import control, kernel, model_run
-from virtiofs_tb.mount.command import mount, umount
+from virtiofs_tb.mount.command import dpu, mount, umount
 from virtiofs_tb.mount.errors import MountError
 from virtiofs_tb.mount.run import MountRun
 from virtiofs_tb.report import Summary
@@ -137,6 +137,50 @@ def test_usage(tmp_path: Path) -> None:
         error = CliRunner().invoke(mount, arguments, env={}).exception
         assert isinstance(error, UsageError), error
         assert words in str(error)
+
+
+def test_dpu_where_nothing_is_mounted(tmp_path: Path) -> None:
+    error = CliRunner().invoke(dpu, ["--cmd", "ls", "--mnt", str(tmp_path)]).exception
+    assert isinstance(error, UsageError)
+    assert "nothing is mounted on" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("", "CMD= is missing"),
+        ("paint FILE", "paint is no command; expected write FILE TEXT"),
+        ("rm", "expected rm FILE"),
+        ("mv a b c", "expected mv A B"),
+        ("write 'open", "No closing quotation"),
+    ],
+)
+def test_a_bad_command_for_the_dpu(command: str, words: str) -> None:
+    error = CliRunner().invoke(dpu, ["--cmd", command]).exception
+    assert isinstance(error, UsageError)
+    assert words in str(error)
+
+
+def test_the_dpu_as_a_person_uses_it(directory: Path, tmp_path: Path) -> None:
+    said: dict[str, tuple[int, str]] = {}
+
+    def user() -> None:
+        for command in (
+            *("mkdir d", "write d/file 'two  words' more", "cat d/file", "ln d/file d/name", "mv d/name other"),
+            *("chmod 600 other", "truncate other 5", "ls", "ls d", "rm d", "rm nothing", "chmod 9 other", "rm d/file"),
+        ):
+            done = CliRunner().invoke(dpu, ["--cmd", command, "--mnt", str(directory)])
+            said[command] = done.exit_code, done.output
+
+    summary = used(directory, tmp_path, user)
+    assert summary.passed, summary.failures
+    assert said.pop("cat d/file") == (0, "two  words more\n")
+    assert said.pop("ls") == (0, "d         0 d\n-         5 other\n")
+    assert said.pop("ls d") == (0, "-         5 file\n")
+    assert said.pop("rm d") == (1, "make dpu: rm d: Directory not empty\n")
+    assert said.pop("rm nothing") == (1, "make dpu: rm nothing: No such file or directory\n")
+    assert said.pop("chmod 9 other") == (1, "make dpu: MODE 9: expected an octal number up to 7777\n")
+    assert {status for status, _ in said.values()} == {0}
 
 
 def test_umount_where_nothing_is_mounted(tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ from rich.console import Console
 from virtiofs_tb import build, runner
 from virtiofs_tb.arguments import parse_engine, parse_number
 from virtiofs_tb.mount import control, kernel, model_run
+from virtiofs_tb.mount.dpu import parse
 from virtiofs_tb.mount.errors import MountError
+from virtiofs_tb.mount.options import Options
 from virtiofs_tb.mount.request import MountRequest, rerun
 from virtiofs_tb.mount.run import TEST, MountRun
 from virtiofs_tb.mount.traffic import Traffic
@@ -38,7 +40,8 @@ console = Console()
 @click.option("--engine", envvar="VIRTIOFS_ENGINE", default="", help="who answers FUSE: ramfs or firmware")
 @click.option("--seed", envvar="VIRTIOFS_SEED", default="", help="a number [random]")
 @click.option("--waves", envvar="VIRTIOFS_WAVES", default="", help="1: dump waves (FST, or VCD without lz4)")
-def mount(mnt: str, target: str, engine: str, seed: str, waves: str) -> None:
+@click.option("--options", envvar="VIRTIOFS_MOUNT_OPTIONS", default="", hidden=True, help="for tests: options.py")
+def mount(mnt: str, target: str, engine: str, seed: str, waves: str, options: str) -> None:
     """Mount the endpoint: this machine's kernel is the FUSE client of the simulated device."""
     directory = _directory(mnt)
     if (target or TARGETS[0]) not in TARGETS:
@@ -49,14 +52,15 @@ def mount(mnt: str, target: str, engine: str, seed: str, waves: str) -> None:
     if format_ and target == "model":
         raise runner.UsageError("WAVES=1: the golden device has no waves; leave TARGET=model away")
     with _usage_errors():
+        others = Options.load(options)
         notice = kernel.check(directory)
     if notice:
         console.print(notice, highlight=False)
     run_dir = RUNS / f"{TEST}-{number}"
     if target == "model":
-        summary = _on_model(directory, answers, number, run_dir)
+        summary = _on_model(directory, answers, number, run_dir, others)
     else:
-        summary = _on_rtl(directory, answers, number, format_)
+        summary = _on_rtl(directory, answers, number, format_, others)
     print_summary(console, summary, run_dir)
     traffic = Traffic.read(run_dir)
     if traffic is not None:
@@ -84,21 +88,44 @@ def umount(mnt: str) -> None:
     console.print(f"{directory} is cleared: the mount was left by a process that is gone", highlight=False)
 
 
-def _on_model(directory: Path, engine: str, seed: int, run_dir: Path) -> Summary:
-    run = MountRun(directory, engine)
+@click.command()
+@click.option("--cmd", envvar="VIRTIOFS_CMD", default="", help="write FILE TEXT, rm FILE, mv A B, ls, ...")
+@click.option("--mnt", envvar="VIRTIOFS_MNT", default="", help="of several mounts, the one on this directory")
+def dpu(cmd: str, mnt: str) -> None:
+    """Act as the DPU on a mount that runs: change files behind the back of this machine's kernel."""
+    with _usage_errors():
+        words = parse(cmd)
+        mounts = control.running(_directory(mnt) if mnt else None)
+        if not mounts:
+            place = f"on {_directory(mnt)}" if mnt else "anywhere"
+            raise MountError(f"nothing is mounted {place}: make mount MNT=directory, in another terminal")
+        if len(mounts) > 1:
+            raise MountError(f"MNT= is missing: there are mounts on {', '.join(str(place) for place, _ in mounts)}")
+        answer = control.ask(mounts[0][1], {"do": "dpu", "words": words})
+    for line in answer.get("lines", []):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if not answer.get("ok"):
+        click.echo(f"make dpu: {answer.get('why')}", err=True)
+        sys.exit(1)
+
+
+def _on_model(directory: Path, engine: str, seed: int, run_dir: Path, options: Options) -> Summary:
+    run = MountRun(directory, engine, options)
     with _stopping(run.session.stop), _announced(directory):
         summary = model_run.run(run, seed, run_dir, rerun(directory, seed, "model", engine))
     run.session.traffic.write(run_dir)
     return summary
 
 
-def _on_rtl(directory: Path, engine: str, seed: int, waves: str | None) -> Summary:
+def _on_rtl(directory: Path, engine: str, seed: int, waves: str | None, options: Options) -> Summary:
     verilator = build.find_verilator()
     if verilator.notice:
         console.print(verilator.notice, highlight=False)
     with console.status("building the simulation") as status:
         simulation = build.build(ENDPOINT_FILELIST, waves, echo=status.update)
-    request = MountRequest(TEST, seed, waves, engine=engine, watchdog_s=WATCHDOG_S, mountpoint=directory)
+    request = MountRequest(
+        TEST, seed, waves, engine=engine, watchdog_s=WATCHDOG_S, mountpoint=directory, mount_options=options
+    )
 
     def stop() -> None:
         for _, socket in control.running(directory):
@@ -106,7 +133,11 @@ def _on_rtl(directory: Path, engine: str, seed: int, waves: str | None) -> Summa
                 control.ask(socket, {"do": "stop"})
 
     with _stopping(stop), _announced(directory):
-        return runner.run_one(request, simulation)
+        try:
+            return runner.run_one(request, simulation)
+        finally:  # a simulator that was killed could not do it
+            if kernel.kind_of(directory) == kernel.KIND:
+                kernel.detach(directory, lazy=True)
 
 
 @contextlib.contextmanager

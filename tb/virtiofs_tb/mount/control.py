@@ -24,11 +24,16 @@ ANSWER_S = 30.0
 _LINE = 65536
 
 
-class ControlServer:
-    """Listens for commands. handle: takes what was asked and answers; it must not wait."""
+Answer = Callable[[dict[str, Any]], None]
+"""Sends the answer to the one who asked; to be called once."""
 
-    def __init__(self, directory: Path, handle: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+
+class ControlServer:
+    """Listens for commands. handle: takes what was asked, must not wait, and answers now or later."""
+
+    def __init__(self, directory: Path, handle: Callable[[dict[str, Any], Answer], None]) -> None:
         self._handle = handle
+        self._asking: set[socket.socket] = set()
         # A path of a socket is at most 107 bytes, which the project's directory may exceed.
         self._folder = Path(tempfile.mkdtemp(prefix="virtiofs-mount-"))
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -42,15 +47,28 @@ class ControlServer:
         )
 
     def accept(self) -> None:
-        """Answer one caller. What it does wrong is its own loss."""
-        with contextlib.suppress(OSError, ValueError):
+        """Take one caller's command. What it does wrong is its own loss."""
+        with contextlib.suppress(OSError):
             connection, _ = self.listener.accept()
-            with connection:
-                connection.settimeout(1.0)
-                answer = self._handle(json.loads(connection.recv(_LINE)))
-                connection.sendall(json.dumps(answer).encode() + b"\n")
+            self._asking.add(connection)
+            connection.settimeout(1.0)
+            try:
+                self._handle(json.loads(connection.recv(_LINE)), lambda answer: self._answer(connection, answer))
+            except (OSError, ValueError):
+                self._hang_up(connection)
+
+    def _answer(self, connection: socket.socket, answer: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):
+            connection.sendall(json.dumps(answer).encode() + b"\n")
+        self._hang_up(connection)
+
+    def _hang_up(self, connection: socket.socket) -> None:
+        self._asking.discard(connection)
+        connection.close()
 
     def close(self) -> None:
+        for connection in [*self._asking]:
+            self._hang_up(connection)
         self.listener.close()
         self._note.unlink(missing_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -83,7 +101,15 @@ def ask(path: Path, question: dict[str, Any]) -> dict[str, Any]:
             connection.settimeout(ANSWER_S)
             connection.connect(str(path))
             connection.sendall(json.dumps(question).encode() + b"\n")
-            answer: dict[str, Any] = json.loads(connection.recv(_LINE))
+            answer: dict[str, Any] = json.loads(_line(connection))
             return answer
     except (OSError, ValueError) as error:
         raise MountError(f"the mount does not answer: {error}") from error
+
+
+def _line(connection: socket.socket) -> bytes:
+    """Everything up to the end of the connection, which is where an answer ends."""
+    parts = []
+    while part := connection.recv(_LINE):
+        parts.append(part)
+    return b"".join(parts)

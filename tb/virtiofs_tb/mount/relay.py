@@ -10,10 +10,10 @@ from collections import Counter
 
 from virtiofs_model.layouts import fuse
 from virtiofs_model.layouts.fuse_constants import NOTIFY_CODE_LOCK, Opcode
-from virtiofs_model.layouts.fuse_operations import OPERATIONS, OUT_HEADER_SIZE, ReplyKind
+from virtiofs_model.layouts.fuse_operations import OPERATIONS, OUT_HEADER_SIZE, Operation, ReplyKind
 from virtiofs_tb.driver.bringup import Mount
+from virtiofs_tb.driver.fuse_client import Reply
 from virtiofs_tb.driver.notify_pool import Notification
-from virtiofs_tb.driver.virtqueue import DEFAULT_TIMEOUT_PS
 from virtiofs_tb.host.base import HostBase
 from virtiofs_tb.mount.errors import MountFailure
 
@@ -32,11 +32,14 @@ WRITER_S = 5.0
 class Relay:
     """Serves one mount. ended: the kernel is gone. requests, notifications: how many went each way, by name.
 
+    deaf: notifications are not told to the kernel, but counted in `withheld`: a client that does not listen, for tests.
     refused: notifications that the kernel did not understand.
     """
 
-    def __init__(self, descriptor: int, host: HostBase, mount: Mount) -> None:
+    def __init__(self, descriptor: int, host: HostBase, mount: Mount, deaf: bool = False) -> None:
         self.descriptor = descriptor
+        self.deaf = deaf
+        self.withheld: Counter[str] = Counter()
         self.ended = host.event()
         self.requests: Counter[str] = Counter()
         self.notifications: Counter[str] = Counter()
@@ -80,8 +83,7 @@ class Relay:
             return
         self.requests[operation.opcode.name] += 1
         try:
-            waits = operation.opcode is Opcode.SETLKW  # for a lock, as long as somebody else has it
-            reply = await self._mount.client.request(message, timeout_ps=None if waits else DEFAULT_TIMEOUT_PS)
+            reply = await self._request(operation, message)
         except Exception as error:  # whatever the device or the driver did: the mount ends, the run reports it
             self._fail(error)
             self.ended.set()
@@ -91,6 +93,17 @@ class Relay:
             self.ended.set()
         if operation.kind is not ReplyKind.NONE:
             self._answer(reply.message)
+
+    async def _request(self, operation: Operation, message: bytes) -> Reply:
+        client = self._mount.client
+        if operation.opcode is not Opcode.SETLKW:
+            return await client.request(message)
+        # Another one's unlock, or an INTERRUPT, ends it, however late that is.
+        self._host.patience += 1
+        try:
+            return await client.request(message, timeout_ps=None)
+        finally:
+            self._host.patience -= 1
 
     def _answer(self, reply: bytes) -> None:
         try:
@@ -106,12 +119,15 @@ class Relay:
         while (notification := self._messages.get()) is not None:
             if notification.code == NOTIFY_CODE_LOCK:
                 continue  # to a kernel this number means RESEND
-            self.notifications[notification.name] += 1
+            if self.deaf:
+                self.withheld[notification.name] += 1
+                continue
             try:
                 os.write(self.descriptor, notification.message)
             except OSError as error:
                 if error.errno not in (*NOT_CACHED, *GONE):
                     self.refused.append(f"{notification.name}: {error.strerror}")
+            self.notifications[notification.name] += 1  # now: it has taken effect
 
     def _fail(self, error: Exception) -> None:
         self.error = self.error or error

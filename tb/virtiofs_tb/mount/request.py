@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from virtiofs_tb.mount.options import Options
 from virtiofs_tb.runner import RunRequest
 
 _VARIABLE = "VIRTIOFS_MNT"
+_OPTIONS = "VIRTIOFS_MOUNT_OPTIONS"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +18,7 @@ class MountRequest(RunRequest):
     """A simulation whose endpoint is mounted on `mountpoint`."""
 
     mountpoint: Path
+    mount_options: Options = field(default_factory=Options)
 
     @property
     def module(self) -> str:
@@ -27,11 +30,15 @@ class MountRequest(RunRequest):
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**super().environment, _VARIABLE: str(self.mountpoint)}
+        return {**super().environment, _VARIABLE: str(self.mountpoint), _OPTIONS: self.mount_options.dump()}
 
 
 def mountpoint_of_environment() -> Path:
     return Path(os.environ[_VARIABLE])
+
+
+def options_of_environment() -> Options:
+    return Options.load(os.environ[_OPTIONS])
 
 
 def rerun(mountpoint: Path, seed: int, target: str, engine: str = "", waves: bool = False) -> str:

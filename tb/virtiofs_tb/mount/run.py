@@ -7,6 +7,7 @@ from pathlib import Path
 from virtiofs_tb.catalogue import DEFAULT_ENGINE, Entry
 from virtiofs_tb.host.base import HostBase
 from virtiofs_tb.host.port import HostPort
+from virtiofs_tb.mount.options import Options
 from virtiofs_tb.mount.session import MountSession
 from virtiofs_tb.scenario import Bench, Scenario
 
@@ -17,8 +18,8 @@ SUMMARY = "The kernel's FUSE client on this machine uses the endpoint"
 class MountRun:
     """One mount on one target. `close` takes it away, whatever became of the run."""
 
-    def __init__(self, directory: Path, engine: str = "") -> None:
-        self.session = MountSession(directory)
+    def __init__(self, directory: Path, engine: str = "", options: Options | None = None) -> None:
+        self.session = MountSession(directory, options)
         self._engine = engine or DEFAULT_ENGINE
 
     def entry(self) -> Entry:

@@ -14,11 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from virtiofs_tb.driver.bringup import Mount, discover, start
+from virtiofs_tb.driver.notify_pool import NotifyPool
 from virtiofs_tb.host.base import HostBase
+from virtiofs_tb.host.dpu_client import DpuFiles
+from virtiofs_tb.host.port import DpuError
 from virtiofs_tb.host.timing import Timing
 from virtiofs_tb.mount import kernel
-from virtiofs_tb.mount.control import ControlServer
-from virtiofs_tb.mount.errors import MountFailure
+from virtiofs_tb.mount.control import Answer, ControlServer
+from virtiofs_tb.mount.dpu import perform
+from virtiofs_tb.mount.errors import MountError, MountFailure
+from virtiofs_tb.mount.options import Options
 from virtiofs_tb.mount.relay import Relay
 from virtiofs_tb.mount.traffic import Traffic
 from virtiofs_tb.scenario import Bench
@@ -29,17 +34,19 @@ CLOCK_S = 0.01  # the DPU's clock is set when it is later by this
 TIMING = Timing(read_latency_ps=60_000, spread=4.0, gap_ps=20_000, store_gap_ps=2_000, interrupt_latency_ps=20_000)
 """A host that is near: what a person waits for here is the simulation of each request, most of which is the latency of
 its six to eight reads of memory."""
-BUFFERS = 32  # on the notification queue
 
 
 class MountSession:
     """Serves `directory`. on_mounted: called once the kernel can use it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, options: Options | None = None) -> None:
         self.directory = directory
+        self.options = options or Options()
         self.relay: Relay | None = None
         self.on_mounted: Callable[[], None] = lambda: None
         self._host: HostBase | None = None
+        self._pool: NotifyPool | None = None
+        self._files: DpuFiles | None = None
         self._selector = selectors.DefaultSelector()
         self._wake_out, self._wake_in = os.pipe()
         self._selector.register(self._wake_out, selectors.EVENT_READ)
@@ -60,10 +67,14 @@ class MountSession:
         self._host = host
         host.timing = TIMING
         await self._set_clock()
-        mount = await start(host, tb, await discover(host, tb), buffers=BUFFERS, linux_layout=True)
+        if host.dpu is not None:
+            await host.dpu.strap(self.options.straps)
+            self._files = DpuFiles(host.dpu.fs_request)
+        mount = await start(host, tb, await discover(host, tb), buffers=self.options.buffers, linux_layout=True)
+        self._pool = mount.pool
         self._descriptor = kernel.attach(self.directory)
         host.note(f"mounted on {self.directory}")
-        self.relay = Relay(self._descriptor, host, mount)
+        self.relay = Relay(self._descriptor, host, mount, self.options.deaf)
         self._selector.register(self._descriptor, selectors.EVENT_READ)
         self._awake, begun = time.monotonic(), time.process_time()
         host.outside = self
@@ -126,11 +137,44 @@ class MountSession:
 
     # ---- the end ----
 
-    def _asked(self, question: dict[str, Any]) -> dict[str, Any]:
-        if question.get("do") == "stop":
+    def _asked(self, question: dict[str, Any], answer: Answer) -> None:
+        """What another process wants; a test can also let the device run out of buffers, and ask for the counts."""
+        what = question.get("do")
+        if what == "stop":
             self.stop()
-            return {"ok": True}
-        return {"ok": False, "why": f"no such command: {question.get('do')}"}
+            answer({"ok": True})
+        elif self._host is None or self.relay is None:
+            answer({"ok": False, "why": "it is not mounted yet"})
+        elif what == "dpu":
+            self._host.spawn(self._dpu([str(word) for word in question.get("words", [])], answer))
+        elif what == "buffers" and self._pool is not None:
+            self._host.spawn(self._give(self._pool, int(question.get("count", 0)), answer))
+        elif what == "counts":
+            self._host.spawn(self._count(self._host, self.relay, answer))
+        else:
+            answer({"ok": False, "why": f"no such command: {what}"})
+
+    async def _dpu(self, words: list[str], answer: Answer) -> None:
+        """Act as the DPU. What goes wrong is told to the one who asked."""
+        try:
+            if self._files is None:
+                raise MountError("this endpoint has no DPU port of ours")
+            answer({"ok": True, "lines": await perform(self._files, words)})
+        except (MountError, DpuError) as error:
+            answer({"ok": False, "why": str(error)})
+        except OSError as error:
+            answer({"ok": False, "why": f"{' '.join(words[:1])} {error.filename or '/'}: {error.strerror}"})
+
+    async def _count(self, host: HostBase, relay: Relay, answer: Answer) -> None:
+        device = await host.dpu.counters() if host.dpu is not None else {}
+        counts = {"notifications": relay.notifications, "withheld": relay.withheld, "device": device}
+        answer({"ok": True, "waiting": host.patience, **counts})
+
+    async def _give(self, pool: NotifyPool, count: int, answer: Answer) -> None:
+        """Post so many buffers on the notification queue, and from now on each again once it is used; 0: none again."""
+        pool.reposting = count > 0
+        await pool.fill(count)
+        answer({"ok": True})
 
     def stop(self) -> None:
         """Begin to unmount. The kernel may still write to us meanwhile, so it happens beside the simulation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyuvm
 
 from virtiofs_tb.catalogue import Entry
-from virtiofs_tb.mount.request import mountpoint_of_environment
+from virtiofs_tb.mount.request import mountpoint_of_environment, options_of_environment
 from virtiofs_tb.mount.run import MountRun
 from virtiofs_tb.simulation import SimulationTest
 
@@ -17,7 +17,7 @@ class MountTest(SimulationTest):
     limit_ps = None
 
     def entry(self) -> Entry:
-        self.mount = MountRun(mountpoint_of_environment())
+        self.mount = MountRun(mountpoint_of_environment(), options=options_of_environment())
         return self.mount.entry()
 
     async def run_phase(self) -> None:
