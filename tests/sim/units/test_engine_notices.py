@@ -101,7 +101,7 @@ def init(minor: int = 45) -> bytes:
 @contextmanager
 def world(policy: NotifyPolicy = HOLD, minor: int = 45, width: int = 256) -> Iterator[Engine]:
     """An engine with a session that knows all inodes but two."""
-    with Engine(build(DATA_W=width), 1) as engine:
+    with Engine(build() if width == 256 else build(DATA_W=width, PAGES=64), 1) as engine:
         engine.notify(True, policy)
         engine.one(init(minor), 80)
         for request in (mkdir(ROOT, b"d"), mknod(ROOT, b"f"), mknod(ROOT, b"g"), mkdir(ROOT, b"e")):
