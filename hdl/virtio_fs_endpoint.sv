@@ -17,7 +17,8 @@ module virtio_fs_endpoint
     parameter bit          CONFIG_SPACE = 1,
     parameter bit          RAMFS = 1,           // the file system in hardware is built; firmware can answer as well
     parameter int unsigned RAMFS_INODES = 1024,
-    parameter int unsigned RAMFS_PAGES = 1024   // of 4 KiB
+    parameter int unsigned RAMFS_PAGES = 1024,  // of 4 KiB
+    parameter int unsigned RAMFS_LOCK_WAITS = 8 // requests that wait for a lock
 ) (
     input  logic   clk,
     input  logic   rst,
@@ -107,8 +108,15 @@ module virtio_fs_endpoint
     logic     overflow, dropped, walk_room, walk_valid, walk_take, walk_done;
     repair_t  walk;
 
+    // What waits for a lock keeps its context: the unlock must get another one, whatever queue it comes from.
+    if (RAMFS && queue_contexts(NUM_REQUEST_QUEUES, CONTEXTS) <= RAMFS_LOCK_WAITS) begin : gen_check_waits
+        $fatal(1, "virtio_fs_endpoint: %0d requests may wait for locks, but a queue has no more than %0d contexts",
+            RAMFS_LOCK_WAITS, queue_contexts(NUM_REQUEST_QUEUES, CONTEXTS));
+    end
     if (RAMFS) begin : gen_ramfs
-        ramfs_engine #(.DATA_W(DATA_W), .INODES(RAMFS_INODES), .PAGES(RAMFS_PAGES)) ramfs_engine (
+        ramfs_engine #(
+            .DATA_W(DATA_W), .INODES(RAMFS_INODES), .PAGES(RAMFS_PAGES), .LOCK_WAITS(RAMFS_LOCK_WAITS)
+        ) ramfs_engine (
             .clk, .rst, .clock, .device, .engine_request(ramfs_request), .engine_job(ramfs_job),
             .engine_done(ramfs_done), .engine_reply(ramfs_reply), .engine_notify(ramfs_notify),
             .engine_control(ramfs_control), .engine_control_ack(ramfs_control_ack), .storage(ramfs_storage),

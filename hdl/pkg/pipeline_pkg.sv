@@ -42,6 +42,11 @@ package pipeline_pkg;
             lane == int'(LANE_NTF) ? contexts / 4 : contexts - contexts / 4 - HI_CONTEXTS;
     endfunction
 
+    // What one request queue may have: it leaves two to each of the others.
+    function automatic int unsigned queue_contexts(input int unsigned queues, input int unsigned contexts);
+        return lane_contexts(int'(LANE_REQ), contexts) - 2 * (queues - 1);
+    endfunction
+
     function automatic lane_e role_lane(input role_e role);
         return role == ROLE_HIPRIO ? LANE_HI : role == ROLE_NOTIFICATION ? LANE_NTF : LANE_REQ;
     endfunction

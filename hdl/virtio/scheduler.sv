@@ -32,8 +32,7 @@ module scheduler
     output error_t                      error
 );
     localparam int unsigned REQ_CONTEXTS = lane_contexts(int'(LANE_REQ), CONTEXTS);
-    // A queue leaves two contexts to each of the others.
-    localparam int unsigned QUEUE_CAP = REQ_CONTEXTS - 2 * (NUM_REQUEST_QUEUES - 1);
+    localparam int unsigned QUEUE_CAP = queue_contexts(NUM_REQUEST_QUEUES, CONTEXTS);
     localparam int unsigned MAX_ENTRIES = 8;   // in one read: they fit the narrowest beat
 
     if (CONTEXTS < 16 || CONTEXTS > 64 || REQ_CONTEXTS < 2 * NUM_REQUEST_QUEUES) begin : gen_check
