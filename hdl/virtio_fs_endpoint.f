@@ -3,6 +3,7 @@ pkg/tlp_if.sv
 pkg/stream_if.sv
 pkg/axil_if.sv
 pkg/storage_if.sv
+pkg/dpu_client_if.sv
 pkg/endpoint_pkg.sv
 pkg/tlp_pkg.sv
 pkg/pcie_pkg.sv
@@ -32,6 +33,7 @@ fs/epoch_control.sv
 fs/error_log.sv
 fs/event_join.sv
 fs/express_reply.sv
+fs/fuse_mailbox.sv
 fs/header_gather.sv
 fs/inval_table.sv
 fs/lane_join.sv
@@ -44,6 +46,7 @@ fs/request_sender.sv
 fs/scatter_writer.sv
 fs/storage_arbiter.sv
 fs/storage_feeder.sv
+fs/storage_join.sv
 fs/stream_fork2.sv
 fs/stream_pick2.sv
 pcie/byte_pack.sv
@@ -98,6 +101,7 @@ ramfs/ramfs_absent.sv
 ramfs/ramfs_actor.sv
 ramfs/ramfs_announcer.sv
 ramfs/ramfs_check.sv
+ramfs/ramfs_clients.sv
 ramfs/ramfs_command_join.sv
 ramfs/ramfs_control.sv
 ramfs/ramfs_engine.sv

@@ -59,10 +59,12 @@ module virtio_fs_endpoint
     count_t                counts;
     logic [3:0]            completion_error;
     logic                  result_valid;
+    logic                  overflow;
     notify_result_e        result;
 
     tlp_if #(.DATA_W(DATA_W)) msix ();
     stream_if #(.DATA_W(DATA_W)) mail ();
+    dpu_client_if #(.DATA_W(DATA_W)) client ();
 
     register_front #(
         .DATA_W(DATA_W), .NUM_REQUEST_QUEUES(NUM_REQUEST_QUEUES), .MAX_QUEUE_SIZE(MAX_QUEUE_SIZE),
@@ -73,7 +75,7 @@ module virtio_fs_endpoint
         .dma_idle(reads_idle && lanes_idle && arbiter_idle), .posted_granted, .posted_sent,
         .irq_valid, .irq_ready, .irq_queue, .msix,
         .error_valid(log_valid), .error_ready(log_ready), .error(log), .completion_error, .count(counts),
-        .mailbox(mail), .mailbox_result_valid(result_valid), .mailbox_result(result)
+        .mailbox(mail), .mailbox_result_valid(result_valid), .mailbox_result(result), .overflow, .client
     );
 
     // ---- who answers FUSE ----
@@ -104,9 +106,11 @@ module virtio_fs_endpoint
         .firmware_control_ack(engine_control_ack), .firmware_storage(storage)
     );
 
-    session_t session;
-    logic     overflow, dropped, walk_room, walk_valid, walk_take, walk_done;
-    repair_t  walk;
+    session_t    session;
+    logic        dropped, walk_room, walk_valid, walk_take, walk_done;
+    repair_t     walk;
+    logic        dpu_busy, dpu_may_begin;
+    logic [31:0] dpu_opcode;
 
     // What waits for a lock keeps its context: the unlock must get another one, whatever queue it comes from.
     if (RAMFS && queue_contexts(NUM_REQUEST_QUEUES, CONTEXTS) <= RAMFS_LOCK_WAITS) begin : gen_check_waits
@@ -114,17 +118,31 @@ module virtio_fs_endpoint
             RAMFS_LOCK_WAITS, queue_contexts(NUM_REQUEST_QUEUES, CONTEXTS));
     end
     if (RAMFS) begin : gen_ramfs
+        stream_if #(.DATA_W(DATA_W)) any_request ();
+        stream_if #(.DATA_W(DATA_W)) any_job ();
+        stream_if #(.DATA_W(DATA_W)) any_done ();
+        stream_if #(.DATA_W(DATA_W)) any_reply ();
+        storage_if #(.DATA_W(DATA_W)) any_storage ();
+
+        ramfs_clients #(.DATA_W(DATA_W)) ramfs_clients (
+            .clk, .rst, .dpu(client), .dpu_busy, .dpu_opcode, .dpu_may_begin, .host_request(ramfs_request),
+            .host_job(ramfs_job), .host_done(ramfs_done), .host_reply(ramfs_reply), .host_storage(ramfs_storage),
+            .engine_request(any_request), .engine_job(any_job), .engine_done(any_done), .engine_reply(any_reply),
+            .storage(any_storage)
+        );
+
         ramfs_engine #(
             .DATA_W(DATA_W), .INODES(RAMFS_INODES), .PAGES(RAMFS_PAGES), .LOCK_WAITS(RAMFS_LOCK_WAITS)
         ) ramfs_engine (
-            .clk, .rst, .clock, .device, .engine_request(ramfs_request), .engine_job(ramfs_job),
-            .engine_done(ramfs_done), .engine_reply(ramfs_reply), .engine_notify(ramfs_notify),
-            .engine_control(ramfs_control), .engine_control_ack(ramfs_control_ack), .storage(ramfs_storage),
+            .clk, .rst, .clock, .device, .engine_request(any_request), .engine_job(any_job),
+            .engine_done(any_done), .engine_reply(any_reply), .engine_notify(ramfs_notify),
+            .engine_control(ramfs_control), .engine_control_ack(ramfs_control_ack), .storage(any_storage),
             .session, .overflow, .dropped, .walk_room, .walk_valid, .walk, .walk_take, .walked(walk_done)
         );
     end else begin : gen_no_ramfs
         ramfs_absent ramfs_absent (
-            .clock, .engine_request(ramfs_request), .engine_job(ramfs_job), .engine_done(ramfs_done),
+            .clock, .dpu(client), .dpu_busy, .dpu_opcode,
+            .engine_request(ramfs_request), .engine_job(ramfs_job), .engine_done(ramfs_done),
             .engine_reply(ramfs_reply), .engine_notify(ramfs_notify), .engine_control(ramfs_control),
             .engine_control_ack(ramfs_control_ack), .storage(ramfs_storage),
             .session, .walk_valid, .walk, .walked(walk_done)
@@ -333,7 +351,7 @@ module virtio_fs_endpoint
     notify_policy #(.DATA_W(DATA_W)) notify_policy (
         .clk, .rst, .flush, .device, .firmware, .init_request(sent_valid && sent_init), .session,
         .free(room), .settled, .reserved, .lost, .lost_inode, .lost_inval, .placed, .repair_valid, .repair,
-        .repair_take, .dpu_busy(1'b0), .dpu_opcode('0), .dpu_may_begin(), .overflow, .dropped, .walk_room,
+        .repair_take, .dpu_busy, .dpu_opcode, .dpu_may_begin, .overflow, .dropped, .walk_room,
         .walk_valid, .walk, .walk_take, .walked(walk_done), .count(count[6])
     );
 

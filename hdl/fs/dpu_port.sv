@@ -1,4 +1,4 @@
-// The DPU's register port: straps, time, counters, error log, notify mailbox. No logic but the joining of answers.
+// The DPU's register port: straps, time, counters, error log, mailboxes. No logic but the joining of answers.
 module dpu_port
     import endpoint_pkg::*, pcie_pkg::access_t, ramfs_pkg::time_t, virtio_pkg::*;
 #(
@@ -24,15 +24,18 @@ module dpu_port
     input  count_t         count,
     stream_if.src          message,          // of the notify mailbox; user: engine_notify_t
     input  logic           mailbox_result_valid,
-    input  notify_result_e mailbox_result
+    input  notify_result_e mailbox_result,
+    input  logic           overflow,         // an invalidation was dropped
+    dpu_client_if.mailbox  client            // requests of the DPU
 );
     access_t     access;
-    logic [31:0] straps_rdata, counters_rdata, log_rdata, mailbox_rdata;
-    logic        straps_fail, mailbox_fail;
+    logic [31:0] straps_rdata, counters_rdata, log_rdata, mailbox_rdata, client_rdata;
+    logic        straps_fail, mailbox_fail, client_fail;
 
     axil_registers registers (
         .clk, .rst, .dpu, .access,
-        .rdata(straps_rdata | counters_rdata | log_rdata | mailbox_rdata), .fail(straps_fail || mailbox_fail)
+        .rdata(straps_rdata | counters_rdata | log_rdata | mailbox_rdata | client_rdata),
+        .fail(straps_fail || mailbox_fail || client_fail)
     );
 
     logic        locked_valid;
@@ -65,7 +68,11 @@ module dpu_port
     assign fatal = error_valid && error_ready && error.fatal;
 
     notify_mailbox #(.DATA_W(DATA_W)) notifications (
-        .clk, .rst, .access, .rdata(mailbox_rdata), .fail(mailbox_fail), .device, .clear(reset.clear),
+        .clk, .rst, .access, .rdata(mailbox_rdata), .fail(mailbox_fail), .device, .overflow, .clear(reset.clear),
         .message, .mailbox_result_valid, .mailbox_result, .refused
+    );
+
+    fuse_mailbox #(.DATA_W(DATA_W)) requests (
+        .clk, .rst, .access, .rdata(client_rdata), .fail(client_fail), .firmware(straps.firmware), .client
     );
 endmodule

@@ -11,6 +11,7 @@ module notify_mailbox
     output logic [31:0]    rdata,
     output logic           fail,          // a message is still under way
     input  device_state_t  device,
+    input  logic           overflow,      // an invalidation was dropped
     input  logic           clear,         // device reset: a message under way is refused
     stream_if.src          message,       // user: engine_notify_t
     input  logic           mailbox_result_valid,
@@ -139,6 +140,10 @@ module notify_mailbox
 
     always_ff @(posedge clk) begin
         fail <= write && !idle;
-        rdata <= access.valid && !access.write && offset == REG_NOTIFY_STATUS ? {!idle, 29'b0, result_reg} : '0;
+        rdata <= '0;
+        if (access.valid && !access.write) begin
+            if (offset == REG_NOTIFY_STATUS) rdata <= {!idle, 29'b0, result_reg};
+            if (offset == REG_NOTIFY_FLAGS) rdata <= 32'(overflow);
+        end
     end
 endmodule

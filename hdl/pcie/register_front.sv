@@ -40,7 +40,9 @@ module register_front
     stream_if.src                 mailbox,    // std::mailbox is meant nowhere in here
     // verilator lint_on VARHIDDEN
     input  logic                  mailbox_result_valid,
-    input  notify_result_e        mailbox_result
+    input  notify_result_e        mailbox_result,
+    input  logic                  overflow,   // an invalidation was dropped
+    dpu_client_if.mailbox         client      // requests of the DPU
 );
     if (NUM_REQUEST_QUEUES < 1 || NUM_REQUEST_QUEUES > MAX_REQUEST_QUEUES) begin : g_check_queues
         $fatal(1, "register_front: NUM_REQUEST_QUEUES is %0d, must be 1 to 8", NUM_REQUEST_QUEUES);
@@ -157,6 +159,6 @@ module register_front
         .BUILT_FEATURES(BUILT_FEATURES), .RAMFS(RAMFS)
     ) dpu_registers (
         .clk, .rst, .dpu, .straps, .clock, .config_changed, .status, .reset, .device, .error_valid, .error_ready, .error,
-        .fatal, .count, .message(mailbox), .mailbox_result_valid, .mailbox_result
+        .fatal, .count, .message(mailbox), .mailbox_result_valid, .mailbox_result, .overflow, .client
     );
 endmodule

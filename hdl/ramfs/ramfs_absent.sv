@@ -3,6 +3,9 @@
 // verilator lint_off UNUSEDSIGNAL
 module ramfs_absent (
     input  ramfs_pkg::time_t clock,
+    dpu_client_if.client     dpu,
+    output logic             dpu_busy,
+    output logic [31:0]      dpu_opcode,
     stream_if.snk            engine_request,
     stream_if.src            engine_job,
     stream_if.snk            engine_done,
@@ -16,6 +19,14 @@ module ramfs_absent (
     output notify_pkg::repair_t walk,
     output logic             walked
 );
+    assign dpu.addr = '0;
+    assign dpu.reply_write = 1'b0;
+    assign dpu.reply_addr = '0;
+    assign dpu.reply_word = '0;
+    assign dpu.reply_bytes = '0;
+    assign dpu.done = 1'b0;
+    assign dpu_busy = 1'b0;
+    assign dpu_opcode = '0;
     assign engine_request.ready = 1'b1;
     assign engine_done.ready = 1'b1;
     assign engine_control.ready = 1'b1;
