@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from virtiofs_model.layouts import fuse
 from virtiofs_model.layouts.fuse_constants import Opcode
-from virtiofs_tb.driver.errors import check
+from virtiofs_tb.driver.errors import DriverTimeout, check
 from virtiofs_tb.driver.fuse_client import FuseClient
 from virtiofs_tb.driver.locks import ALL_BYTES, F_RDLCK, F_UNLCK, F_WRLCK, FileLocks, Range, Waiter
 from virtiofs_tb.driver.virtqueue import SplitQueue
@@ -21,6 +21,9 @@ from virtiofs_tb.host.port import HostPort
 OWNERS, BYTES, LONGEST = 4, 24, 10
 PAUSE_PS = 20_000_000
 """Now and then a worker pauses so long that what it asked for is sure to wait."""
+
+ROUNDS = 40
+"""Each unlock of everything lets at least one go on; as many as that are never waiting."""
 
 _WEIGHTS = {"wait": 5, "set": 4, "unlock": 8, "test": 3, "flush": 1, "reopen": 1, "interrupt": 2, "write": 2, "look": 2}
 _EXPECTED = {0, errno.EAGAIN, errno.ENOLCK, errno.EINTR, errno.EBADF}
@@ -80,17 +83,17 @@ class LockOperations:
         return error
 
     async def end(self) -> None:
-        """Give everything back; every wait ends then."""
-        for file in self._files:
-            for owner in range(1, OWNERS + 1):
-                for flock in (False, True):
-                    await file.unlock(owner, flock=flock)
+        """Give everything back, again and again, since who waits has it then; in the end nobody waits."""
+        for _ in range(ROUNDS):
+            for file in self._files:
+                for owner in range(1, OWNERS + 1):
+                    for flock in (False, True):
+                        await file.unlock(owner, flock=flock)
+            if all(waiter.task.done() for waiter in self._waiting):
+                break
         for waiter in self._waiting:
-            while not waiter.task.done():
-                for file in self._files:
-                    for owner in range(1, OWNERS + 1):
-                        await file.unlock(owner, flock=False)
-                        await file.unlock(owner, flock=True)
+            if not waiter.task.done():
+                raise DriverTimeout(f"SETLKW with unique {waiter.unique} after all unlocks", "no answer", "one")
             error = await waiter.task.join()
             check("errno of a SETLKW", error if error not in _EXPECTED - {errno.EAGAIN} else 0, 0, "FS-REQ-DI1")
             self._counts[f"lock wait {errno.errorcode.get(error, 'ok')}"] += 1

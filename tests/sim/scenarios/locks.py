@@ -17,7 +17,7 @@ from virtiofs_tb.sequences.lock_ops import LockOperations
 CLAUSES = ["FS-REQ-DI1", "FS-HP-D01", "SPLIT-USED-D02"]
 LOCK_FLAGS = InitFlag.POSIX_LOCKS | InitFlag.FLOCK_LOCKS
 O_RDWR = 2
-LOOKED_AT_PS = 20_000_000
+LOOKED_AT_PS = 25_000_000
 """After this time a request has been looked at: if it is not answered, it waits."""
 
 ANSWER_PS = 2_000_000_000
@@ -48,9 +48,9 @@ async def open_again(client: FuseClient, locks: FileLocks) -> None:
     check("error of OPEN", reply.error, 0, "FS-REQ-DI1")
 
 
-async def ready(host: HostPort, tb: Bench) -> Mount:
-    """A session in which locks are granted."""
-    mounted = await start(host, tb, await discover(host, tb))
+async def ready(host: HostPort, tb: Bench, linux_layout: bool = True) -> Mount:
+    """A session in which locks are granted. linux_layout: requests are few descriptors, so they are read soon."""
+    mounted = await start(host, tb, await discover(host, tb), linux_layout=linux_layout)
     await begin(mounted.client)
     return mounted
 
@@ -202,7 +202,7 @@ async def sessions_end_waits(host: HostPort, tb: Bench) -> None:
             continue
     await host.sleep(LOOKED_AT_PS)
     check("used rings after the reset", [host.memory.read(ring, 4) for ring in rings], seen, "RESET-D03")
-    again = await start(host, tb, device)
+    again = await start(host, tb, device, linux_layout=True)
     await begin(again.client)
     locks = await opened(host, again.client, b"sessions")
     await succeeds("a lock that was held before the reset", await locks.set(C, F_WRLCK))
@@ -215,7 +215,7 @@ async def sessions_end_waits(host: HostPort, tb: Bench) -> None:
 @scenario(clauses=CLAUSES)
 async def lock_operations(host: HostPort, tb: Bench) -> None:
     """Random requests for locks of a few files, many at once, among others that read and change these files."""
-    mounted = await ready(host, tb)
+    mounted = await ready(host, tb, linux_layout=False)
     files = [await opened(host, mounted.client, b"file%d" % index) for index in range(2)]
     operations = LockOperations(host, mounted.client, files, tb.counts)
     workers, requests = tb.option("workers", 6), tb.option("lock_requests", 240)
