@@ -69,6 +69,9 @@ class Relay:
                     self._fail(MountFailure(f"reading /dev/fuse: {error.strerror}"))
                 self.ended.set()
                 return any_came
+            if not message:  # nobody is at the other end
+                self.ended.set()
+                return any_came
             any_came = True
             self._host.spawn(self._serve(message))
 
