@@ -230,10 +230,12 @@ class Testbench:
         return self.mount
 
     def _chains_open(self) -> int:
-        """How many chains the endpoint has begun and not used; what is logged so far is judged first."""
+        """How many chains the endpoint has begun and not used, but for those that wait for a lock; what is logged so
+        far is judged first."""
         self.host.log.deliver()
         queues = self.scoreboards.observer.rings.queues.values()
-        return sum(len(queue.open) for queue in queues if not queue.notification and not queue.broken)
+        open_ = sum(len(queue.open) for queue in queues if not queue.notification and not queue.broken)
+        return max(0, open_ - self.firmware.waiting_requests - self.scoreboards.waiting_chains)
 
     # ---- reporting ----
 

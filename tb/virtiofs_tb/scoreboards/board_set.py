@@ -87,6 +87,11 @@ class ScoreboardSet:
             if isinstance(board, FileSystemScoreboard):
                 board.engage(limits)
 
+    @property
+    def waiting_chains(self) -> int:
+        """Open chains whose requests wait for a lock, as far as the scoreboard of the file system knows."""
+        return sum(len(board.waiting()) for board in self.boards)
+
     def require(self, *names: str) -> None:
         """These scoreboards must check something in this test, or the test fails. Names that are off are ignored."""
         self._required.update(names)
