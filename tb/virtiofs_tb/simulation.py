@@ -112,7 +112,8 @@ class SimulationTest(uvm_test):
         top = cocotb.top
         assert isinstance(top, HierarchyObject)
         endpoint = profile.load(Path(environment["VIRTIOFS_PROFILE"]))
-        caps = replace(PACKET_CAPS, dpu=endpoint.dpu.port)
+        port = endpoint.dpu.port
+        caps = replace(PACKET_CAPS, dpu=port, dpu_client=port, announcer=port)
         log_dir = self.run_dir if int(environment["VIRTIOFS_LOG"]) else None
         self.host = RtlHost(top, self.summary.seed, log_dir, caps=caps)
         entry = self.entry()

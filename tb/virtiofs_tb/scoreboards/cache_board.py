@@ -7,7 +7,15 @@ from virtiofs_model.layouts.fuse_operations import IN_HEADER_SIZE, OUT_HEADER_SI
 from virtiofs_tb.profile import Profile
 from virtiofs_tb.scoreboards.base import Scoreboard
 from virtiofs_tb.scoreboards.client_cache import ClientCache, Exchange
-from virtiofs_tb.scoreboards.events import ChainUsed, DmaData, PinReset, ResetBegin, ResetDone
+from virtiofs_tb.scoreboards.events import (
+    ChainUsed,
+    DmaData,
+    DpuReply,
+    DpuRequest,
+    PinReset,
+    ResetBegin,
+    ResetDone,
+)
 from virtiofs_tb.scoreboards.memory_map import READABLE
 from virtiofs_tb.scoreboards.observer import Observer
 from virtiofs_tb.scoreboards.ring_state import Chain
@@ -23,6 +31,15 @@ class CacheScoreboard(Scoreboard):
         self._cache = ClientCache()
         self._begin: dict[Chain, int] = {}  # when the last byte of an open request was read, as far as it was
         self._resetting = False
+        self._of_dpu: bytes | None = None  # a request of the DPU that is under way
+
+    def on_dpu_request(self, event: DpuRequest) -> None:
+        self._of_dpu = event.request
+
+    def on_dpu_reply(self, event: DpuReply) -> None:
+        request, self._of_dpu = self._of_dpu, None
+        if request is not None and len(event.reply) >= OUT_HEADER_SIZE and not any(event.reply[4:8]):
+            self._cache.changed_by_other(request, event.seq)
 
     def on_dma_data(self, event: DmaData) -> None:
         for region in event.read.regions:
@@ -48,6 +65,8 @@ class CacheScoreboard(Scoreboard):
         reply = bytes(chain.write_store.data[: event.length])
         exchange = Exchange(message, reply, begin, event.seq, event.t_ps)
         open_ = [request for other in self._begin if (request := _message(other)) is not None]
+        if self._of_dpu is not None:
+            open_.append(self._of_dpu)
         before = self._cache.compared
         for stale in self._cache.done(exchange, open_):
             self.fail(

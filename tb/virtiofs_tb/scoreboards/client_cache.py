@@ -4,7 +4,8 @@ It keeps what replies allow: attributes for their attr_valid, names for their en
 to the next. It gives up what a request of its own may change, and what a notification names. Whenever a reply then
 shows something that is still held, both must agree: else an application would have been given old data.
 
-It needs no model of the server: nothing but the client's own requests changes the file system, unless it is told so.
+It needs no model of the server: nothing but requests, its own and those of the DPU, changes the file system. Whether
+it is told of the DPU's is judged elsewhere (announcements.py).
 """
 
 from __future__ import annotations
@@ -126,6 +127,11 @@ class ClientCache:
         if not exchange.error:
             self._learn(exchange, nodes, names)
         return found
+
+    def changed_by_other(self, message: bytes, end: int) -> None:
+        """Somebody else's request has succeeded: what it may have changed is not held any more, since replies may show
+        that before a notification comes."""
+        self._changed(end, touched(message, self.child))
 
     def notified(self, message: bytes) -> None:
         """A notification of the server was used."""
