@@ -6,6 +6,9 @@
 //                                                       its own; the message store says when it may begin
 //   notify LISTENS POLICY                               whether the driver takes messages, and NOTIFY_POLICY
 //   mail BYTES                                          a message of the DPU's own, for the message store
+//   firmware ON                                         messages come from firmware, not from the engine
+//   notice CLASS BYTES                                  one of it
+//   init                                                and a FUSE_INIT went to it
 //   drain COUNT                                         so many messages may leave the store
 //   flags                                            -> flags OVERFLOW DROPPED COALESCED
 //   clock SECONDS NANOSECONDS
@@ -20,6 +23,7 @@
 // -> reply CTX KIND LATENCY BYTES                       LATENCY: cycles from the last beat in to the last beat out
 // -> ack EPOCH CYCLES
 // -> mail RESULT
+// -> noticed
 // -> message TICKET OUTDATED BYTES                      TICKET: replies that were given before it
 #include <cstring>
 #include <deque>
@@ -66,7 +70,7 @@ class Bench : public Harness<Vengine_bench> {
         // Inputs start with random values too.
         top.request_valid = top.job_ready = top.done_valid = top.reply_ready = top.control_valid = top.ack_ready = 0;
         top.storage_valid = top.listens = top.policy = top.epoch = top.ticket = 0;
-        top.dpu_busy = top.mail_valid = top.message_send = 0;
+        top.dpu_busy = top.mail_valid = top.notice_valid = top.message_send = top.firmware = top.init_request = 0;
         top.seconds = top.nanoseconds = top.cache_options = 0;
         top.valid_seconds = 1;
         reset();
@@ -94,6 +98,9 @@ class Bench : public Harness<Vengine_bench> {
             else if (verb == "reset") restart(words);
             else if (verb == "notify") notify(words);
             else if (verb == "mail") mail(words);
+            else if (verb == "notice") notice(words);
+            else if (verb == "firmware") top.firmware = line.back() == '1';
+            else if (verb == "init") top.init_request = 1;
             else if (verb == "drain") words >> drain_;
             else if (verb == "flags") std::printf("flags %u %u %u\n", top.overflow, dropped_messages_, coalesced_);
             else error("unknown command");
@@ -205,7 +212,8 @@ class Bench : public Harness<Vengine_bench> {
         if (control_taken_) top.control_valid = 0;
         if (finished_) top.done_valid = 0;
         if (request_taken_) top.request_valid = 0;
-        if (mail_taken_) top.mail_valid = 0;
+        if (mail_taken_) top.mail_valid = top.notice_valid = 0;
+        top.init_request = 0;
         mail_taken_ = false;
         if (access_taken_) top.storage_valid = 0;
         request_taken_ = access_taken_ = false;
@@ -310,26 +318,36 @@ class Bench : public Harness<Vengine_bench> {
         words >> hex;
         mail_ = bytes_of(hex);
         mailed_ = 0;
+        noticing_ = false;
+    }
+
+    void notice(std::istringstream& words) {
+        unsigned message_class = 0;
+        words >> message_class;
+        mail(words);
+        noticing_ = true;
+        top.notice_class = message_class;
     }
 
     void offer_mail() {
-        if (mail_.empty() || top.mail_valid) return;
+        if (mail_.empty() || top.mail_valid || top.notice_valid) return;
         const std::size_t count = std::min<std::size_t>(mail_.size() - mailed_, BEAT);
         std::memset(&top.mail_data, 0xEE, BEAT);
         std::memcpy(&top.mail_data, mail_.data() + mailed_, count);
         top.mail_bytes = count;
         top.mail_last = mailed_ + count == mail_.size();
         top.mail_length = mail_.size();
-        top.mail_valid = 1;
+        (noticing_ ? top.notice_valid : top.mail_valid) = 1;
     }
 
     void look_at_messages() {
         dropped_messages_ += top.counts_dropped;
         coalesced_ += top.counts_coalesced;
-        if (top.mail_valid && top.mail_ready) {
+        if ((top.mail_valid && top.mail_ready) || (top.notice_valid && top.notice_ready)) {
             mailed_ += top.mail_bytes;
             mail_taken_ = true;
             if (top.mail_last) mail_.clear();
+            if (top.mail_last && noticing_) std::printf("noticed\n");
         }
         if (top.mail_answered) std::printf("mail %u\n", top.mail_result);
         if (top.message_send) {
@@ -355,7 +373,7 @@ class Bench : public Harness<Vengine_bench> {
     std::size_t mailed_ = 0, message_left_ = 0;
     uint32_t ticket_ = 0, outdated_ = 0, dropped_messages_ = 0, coalesced_ = 0;
     int64_t drain_ = 0;
-    bool mail_taken_ = false;
+    bool mail_taken_ = false, noticing_ = false;
 
     // ---- the data mover ----
 

@@ -75,6 +75,7 @@ class Engine:
         self.notices: list[Notice] = []
         self.drained: list[Notice] = []  # by the last drain
         self.mailed: list[int] = []
+        self._noticed = 0
 
     def __enter__(self) -> Engine:
         return self
@@ -100,6 +101,26 @@ class Engine:
         self._tell(f"mail {message.hex()}")
         self.step(200)
         return self.mailed.pop()
+
+    def firmware(self, on: bool) -> None:
+        """Whether the messages of `notice` go to the store, or those of the engine."""
+        self._tell(f"firmware {int(on)}")
+
+    def notice(self, message_class: int, message: bytes) -> bool:
+        """A message of firmware; whether the store took it, or dropped it, and does not let it wait."""
+        self._tell(f"notice {int(message_class)} {message.hex()}")
+        return self.noticed()
+
+    def noticed(self) -> bool:
+        """Whether it took one since the last answer."""
+        self._noticed = 0
+        self.step(200)
+        return self._noticed > 0
+
+    def init(self) -> None:
+        """A FUSE_INIT went to the firmware."""
+        self._tell("init")
+        self.step(1)
 
     def drain(self, count: int = 1 << 20, cycles: int = 2000) -> list[bytes]:
         """Let so many messages leave the store, within so many cycles; those that came."""
@@ -189,6 +210,8 @@ class Engine:
                 self._replies[int(words[0])] = Reply(None if silent else data, int(words[2]))
             elif verb == "message":
                 self.notices.append(Notice(bytes.fromhex(words[2]), int(words[0]), bool(int(words[1]))))
+            elif verb == "noticed":
+                self._noticed += 1
             elif verb == "mail":
                 self.mailed.append(int(words[0]))
             elif verb == "ack":

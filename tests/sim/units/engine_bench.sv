@@ -54,6 +54,11 @@ module engine_bench
     input  logic                      dpu_busy,
     input  logic [31:0]               dpu_opcode,
     output logic                      dpu_may_begin,
+    input  logic                      firmware,     // gives messages in the engine's place
+    input  logic                      init_request,
+    input  logic                      notice_valid, // it gives this one; its bytes are on the mail's ports
+    output logic                      notice_ready,
+    input  logic [7:0]                notice_class,
     input  logic                      mail_valid,
     output logic                      mail_ready,
     input  logic                      mail_last,
@@ -153,7 +158,7 @@ module engine_bench
     );
 
     notify_policy #(.DATA_W(DATA_W)) rules (
-        .clk, .rst, .flush(rst), .device, .firmware(1'b0), .init_request(1'b0), .session,
+        .clk, .rst, .flush(rst), .device, .firmware, .init_request, .session,
         .free(room), .settled, .reserved, .lost, .lost_inode, .lost_inval, .placed, .repair_valid, .repair,
         .repair_take, .dpu_busy, .dpu_opcode, .dpu_may_begin, .overflow, .dropped, .walk_room, .walk_valid,
         .walk, .walk_take, .walked, .count(counts)
@@ -174,12 +179,28 @@ module engine_bench
     assign mail.user = mail_user;
     assign mail_ready = mail.ready;
 
+    stream_if #(.DATA_W(DATA_W)) own_notify ();
+    stream_if #(.DATA_W(DATA_W)) notices ();
+    engine_notify_t notice_user;
+    always_comb begin
+        notice_user = mail_user;
+        notice_user.epoch = 8'(epoch);
+        notice_user.msg_class = notice_class;
+    end
+    assign own_notify.valid = notice_valid;
+    assign own_notify.last = mail_last;
+    assign own_notify.data = mail_data;
+    assign own_notify.bytes = mail_bytes;
+    assign own_notify.user = notice_user;
+    assign notice_ready = own_notify.ready;
+    stream_pick2 #(.DATA_W(DATA_W)) pick (.second(firmware), .in0(engine_notify), .in1(own_notify), .out(notices));
+
     notify_result_e result;
     assign mail_result = result;
     message_store #(.DATA_W(DATA_W), .BYTES(STORE)) store (
-        .clk, .rst, .flush(rst), .device, .epoch, .firmware(1'b0), .session(session.number), .room, .settled, .reserved,
+        .clk, .rst, .flush(rst), .device, .epoch, .firmware, .session(session.number), .room, .settled, .reserved,
         .lost, .lost_inode, .lost_inval, .placed, .repair_valid, .repair, .repair_take, .mail,
-        .result_valid(mail_answered), .result, .engine_notify, .ticket, .deliverable(1'b0), .stored(),
+        .result_valid(mail_answered), .result, .engine_notify(notices), .ticket, .deliverable(1'b0), .stored(),
         .message_valid, .message, .send(message_send), .drop(1'b0), .busy(), .word_valid, .word_ready(1'b1), .word,
         .count()
     );

@@ -14,6 +14,7 @@ from tests.sim.units.engine_bench import DPU_LANE, Engine, Sent
 from tests.sim.units.engine_campaign import message
 from tests.sim.units.engine_traffic import Traffic
 from tests.sim.units.test_ramfs_engine import SMALL, build, limits
+from virtiofs_model.engine import NotifyClass
 from virtiofs_model.layouts.dpu import REQUEST_BYTES_MAX, NotifyResult
 from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.ramfs import RamfsServer, Tree
@@ -393,3 +394,26 @@ def test_a_new_session_owes_nothing_to_the_old_one() -> None:
         engine.dpu(mknod(ROOT, b"m"))
         assert engine.drain() == [entry(ROOT, b"m"), inode(ROOT)]
         assert not any(notice.outdated for notice in engine.drained)
+
+
+INVALIDATION, RESERVED = NotifyClass.INVALIDATION, NotifyClass.RESERVED
+
+
+@pytest.mark.parametrize("policy", NotifyPolicy)
+def test_firmware_may_lose_invalidations_alone_and_repairs_them_itself(policy: NotifyPolicy) -> None:
+    stored = [inode(FILE, index, 1) for index in range(FITTING)]
+    extra, raw = inode(DIR), struct.pack("<IiQ", 40, 1, 0) + bytes(24)
+    with Engine(build(), 1) as engine:
+        engine.notify(True, policy)
+        engine.firmware(True)
+        assert all(engine.notice(INVALIDATION, message) for message in stored)
+        assert engine.notice(INVALIDATION, extra) is (policy is not HOLD)
+        lost = policy is not HOLD
+        assert (engine.flags().overflow, engine.flags().dropped, engine.flags().coalesced) == (lost, lost, 0)
+        if lost:
+            assert not engine.notice(RESERVED, raw)
+        assert engine.drain(1) == stored[:1]
+        assert engine.drain() == [*stored[1:], raw if lost else extra]
+        assert engine.flags().overflow is lost
+        engine.init()
+        assert not engine.flags().overflow
