@@ -14,7 +14,7 @@ from virtiofs_model.ramfs import Limits, RamfsServer, Tree
 from virtiofs_model.ramfs.inode import Time
 from virtiofs_tb.scoreboards.clock import Move
 from virtiofs_tb.scoreboards.explain import Effort, Explainer
-from virtiofs_tb.scoreboards.happenings import ENDLESS, RequestHappening, ResetHappening
+from virtiofs_tb.scoreboards.happenings import ENDLESS, Happening, RequestHappening, ResetHappening
 from virtiofs_tb.sequences.tree_ops import TreeLimits, TreeRequests
 
 LIMITS = Limits(inodes=64, pages=64)
@@ -147,6 +147,51 @@ def test_what_began_later_explains_nothing() -> None:
     assert explainer.culprit is found
 
 
+def overtaken(requests: int) -> list[Happening]:
+    """A FORGET is done after a STATFS, and after requests before that, and is seen before the replies of them all."""
+    golden = server(undo=False)
+    made = call(Opcode.SYMLINK, b"link\0target\0", 0, 1, 0)
+    gone = call(Opcode.UNLINK, b"link\0", 2, 3, 2)
+    answered(golden, made, gone)
+    assert made.reply is not None
+    nodeid = fuse.FuseEntryOut.from_buffer_copy(made.reply, 16).nodeid
+    before = [mkdir(b"%d" % index, 10, 100, 60 + index) for index in range(requests)]
+    space = call(Opcode.STATFS, b"", 10, 101, 98)
+    forget = call(Opcode.FORGET, bytes(fuse.FuseForgetIn(1)), 50, 51, 51, nodeid)
+    behind = [mkdir(b"more%d" % index, 50, 102, 99) for index in range(requests)]
+    answered(golden, *before, space, forget, *behind)
+    return [made, gone, *before, space, forget, *behind]
+
+
+def test_what_overtakes_is_put_behind_what_was_done_before() -> None:
+    happenings = overtaken(7)
+    explainer = Explainer(server())
+    for happening in happenings:
+        explainer.add(happening)
+    assert explainer.advance() and not explainer.left
+    assert explainer.tries < 500
+    without = Explainer(server(), Effort(moved=0))
+    for happening in happenings:
+        without.add(happening)
+    assert not without.advance(), "moves are not needed"
+
+
+def test_moves_in_vain_change_nothing() -> None:
+    """The search goes on as if nothing had been moved, and is as strict."""
+    for moved in (0, 24):
+        happenings = overtaken(3)
+        wrong = happenings[-1]
+        assert isinstance(wrong, RequestHappening) and wrong.reply is not None
+        wrong.reply = wrong.reply[:-1] + b"!"
+        explainer = Explainer(server(), Effort(moved=moved))
+        for happening in happenings:
+            explainer.add(happening)
+        assert not explainer.advance()
+        assert explainer.culprit is wrong
+        marks = [place.mark for place in explainer._places]
+        assert marks == sorted(marks) and len(explainer._places) == explainer.depth + 1
+
+
 def test_an_order_in_time_is_kept() -> None:
     """A listing that was over before the name was made must not show it, though each reply by itself is right."""
     made, found = mkdir(b"d", 50, 60, 1), call(Opcode.LOOKUP, b"d\0", 10, 20, 2)
@@ -216,3 +261,6 @@ def test_a_search_that_leads_nowhere_ends() -> None:
     explainer = Explainer(server(), Effort(near=50, far=400))
     assert not feed(explainer, (happenings, moves))
     assert explainer.failed < 3000
+    explainer = Explainer(server(), Effort(most=500))
+    assert not feed(explainer, (happenings, moves))
+    assert explainer.tries < 1000  # of 2290 otherwise

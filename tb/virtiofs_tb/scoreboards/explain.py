@@ -1,18 +1,28 @@
 """Looks for an order of happenings in which a golden file system shows everything that was seen.
 
 A depth-first search that goes on while the run does: its stack is the order found so far. In the usual case the first
-guess fits and each happening is tried once; where it does not, the search goes back as far as it must, by undo.
-Happenings that commute are not tried both ways (sleep sets). What lies further back than `history` is final.
+guess fits and each happening is tried once. Where it does not, one happening mostly stands at a wrong place: a FORGET
+overtakes requests that have done their work and whose replies still wait to be written. So the order is first kept but
+for one move; where no single move helps, the search goes back as far as it must, by undo. Happenings that commute are
+not tried both ways (sleep sets). What lies further back than `history` is final.
 """
 
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from virtiofs_model.ramfs import NOT_YET, RamfsServer
 from virtiofs_tb.scoreboards.clock import Clock
-from virtiofs_tb.scoreboards.happenings import ENDLESS, Golden, Happening, RequestHappening, ResetHappening
+from virtiofs_tb.scoreboards.happenings import (
+    ENDLESS,
+    OVERTAKING,
+    Golden,
+    Happening,
+    RequestHappening,
+    ResetHappening,
+)
 from virtiofs_tb.scoreboards.waits import WaitHappening, owed, wakes
 
 Choice = tuple[Happening, int]
@@ -22,15 +32,18 @@ Choice = tuple[Happening, int]
 @dataclass(frozen=True)
 class Effort:
     """window: of what is not explained, so many are candidates for the next place; history: places that may still be
-    taken back; memory: bytes of requests in them; near: tries that fail before the search jumps back; again:
-    before it jumps further; far: before it gives up."""
+    taken back; memory: bytes of requests in them; moved: places that a single move goes back at most; near: tries that
+    fail before the search jumps back; again: before it jumps further; far: before it gives up; most: tries of any
+    outcome before it does, since what is behind a jump is tried again."""
 
     window: int = 32
     history: int = 1024
     memory: int = 64 << 20
+    moved: int = 24
     near: int = 150
     again: int = 10
     far: int = 6000
+    most: int = 60_000
 
 
 @dataclass(eq=False)
@@ -66,6 +79,7 @@ class Explainer:
         self._places = [_Place(self._journal.mark())]
         self._final = 0  # places that were forgotten
         self._near = self._far = 0  # failed tries since progress was made; near: or since the last jump
+        self._tried = 0  # all tries until progress was made
         self._jumped: int | None = None  # places that were left by the jump that went back furthest since then
         self._memory = 0
 
@@ -112,6 +126,7 @@ class Explainer:
             elif not self._back():
                 return False
         self._near = self._far = 0
+        self._tried = self.tries
         return True
 
     # ---- forward ----
@@ -144,6 +159,11 @@ class Explainer:
         return not isinstance(happening, ResetHappening) or all(wait.fate.reply != NOT_YET for wait in answered)
 
     def _try(self, choice: Choice) -> None:
+        """Give it the next place if all that was seen of it follows."""
+        if self._put(choice) and (len(self._places) > self.effort.history or self._memory > self.effort.memory):
+            self._forget(len(self._places) // 4 or 1)
+
+    def _put(self, choice: Choice) -> bool:
         happening, variant = choice
         place = self._places[-1]
         self.tries += 1
@@ -153,7 +173,7 @@ class Explainer:
             self.failed += 1
             self._near += 1
             self._far += 1
-            return
+            return False
         place.taken = choice
         self._left.remove(happening)
         self._memory += _size(happening)
@@ -162,9 +182,9 @@ class Explainer:
         if self.depth > self.deepest:
             self.deepest = self.depth
             self._near = self._far = 0
+            self._tried = self.tries
             self._jumped = self.culprit = None
-        if len(self._places) > self.effort.history or self._memory > self.effort.memory:
-            self._forget(len(self._places) // 4 or 1)
+        return True
 
     def _forget(self, count: int) -> None:
         """The oldest places are final."""
@@ -179,14 +199,17 @@ class Explainer:
     # ---- back ----
 
     def _back(self) -> bool:
-        """Take back the last place; after many tries in vain, go back in a jump. False: give up."""
+        """Find one move that helps; else take back the last place; after many tries in vain, go back in a jump. False:
+        give up."""
         if self.culprit is None:
             self._blame()
+            if self.culprit is not None and self.is_left(self.culprit) and self._move(self.culprit):
+                return True
         if owed(self.golden):  # an order in which nobody ends a wait that has ended: no try has failed, but all of them
             self.failed += 1
             self._near += 1
             self._far += 1
-        if self._far > self.effort.far:
+        if self._far > self.effort.far or self.tries - self._tried > self.effort.most:
             return False
         if self._near > (self.effort.near if self._jumped is None else self.effort.again):
             self._near = 0
@@ -196,6 +219,40 @@ class Explainer:
         self._take_back()
         self._jumped = min(self._jumped, len(self._places)) if self._jumped is not None else None
         return True
+
+    def _move(self, culprit: RequestHappening) -> bool:
+        """Put what does not fit at the end of the order further to the front, or something that stands before it
+        behind it, and leave all else as it was. False: nothing of that helps, and nothing has changed."""
+        near, far = self._near, self._far
+        places = [(place, place.taken, list(place.asleep)) for place in self._places]
+        moved: list[Choice] = []
+        for at in range(len(places) - 2, max(-1, len(places) - 2 - self.effort.moved), -1):
+            choice = places[at][1]
+            assert choice is not None
+            if not isinstance(choice[0], RequestHappening):
+                break
+            moved.insert(0, choice)
+            for order in _moves(moved, (culprit, 0)):
+                self._rewind(at)
+                if all(self._may_be_next(one) and self._put(one) for one in order):
+                    return True
+        self._rewind(len(places) - 1 - len(moved))
+        again = all(self._put(choice) for choice in moved)
+        assert again, "what was explained once is explained in the same order again"
+        for place, taken, asleep in places:
+            place.taken, place.asleep = taken, asleep
+        self._places = [place for place, _, _ in places]
+        self._near, self._far = near, far
+        return False
+
+    def _rewind(self, at: int) -> None:
+        """Take back all from this place on, and put one there at which nothing else is asleep."""
+        while len(self._places) - 1 > at:
+            self._take_back()
+        self._places[at] = _Place(self._places[at].mark, set(self._places[at].tried))
+
+    def _may_be_next(self, choice: Choice) -> bool:
+        return choice[0].begin <= self._horizon()
 
     def _jump(self) -> None:
         """Go back to the place before the earliest that was tried otherwise since: what was chosen wrongly long ago
@@ -238,6 +295,27 @@ class Explainer:
             self.culprit = min(waits, key=lambda wait: wait.until)
         elif requests:
             self.culprit = min(requests, key=_rank)
+
+
+def _moves(order: list[Choice], last: Choice) -> Iterator[list[Choice]]:
+    """The last one in front of all, or the first one behind it. Where the first one overtakes, the last one may also go
+    anywhere between, with the first one behind it; alone, or with all that overtake and stand between, too."""
+    first = order[0]
+    yield [last, *order]
+    yield [*order[1:], last, first]
+    if not _overtakes(first):
+        return
+    for at in range(len(order), 0, -1):
+        front, rest = order[1:at], order[at:]
+        if rest:
+            yield [*front, last, first, *rest]
+        overtaking = [one for one in front if _overtakes(one)]
+        if overtaking:
+            yield [*(one for one in front if one not in overtaking), last, first, *overtaking, *rest]
+
+
+def _overtakes(choice: Choice) -> bool:
+    return isinstance(choice[0], RequestHappening) and choice[0].opcode in OVERTAKING
 
 
 def _rank(happening: Happening) -> int:

@@ -18,6 +18,9 @@ ENDLESS = 1 << 62
 SCARCE_PAGES = 600
 """With fewer free pages, requests that take pages do not commute: one of them may find none."""
 
+OVERTAKING = frozenset((Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT))
+"""Those that are done in the middle of whatever is on (docs/file-system.md, "Order, resets, and the hardware")."""
+
 _FAR = frozenset((Opcode.INIT, Opcode.DESTROY))
 _NEAR = frozenset((Opcode.GETATTR, Opcode.READ, Opcode.READLINK, Opcode.ACCESS))
 _SYNC = frozenset((Opcode.FLUSH, Opcode.FSYNC, Opcode.FSYNCDIR))
