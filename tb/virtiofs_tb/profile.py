@@ -64,7 +64,7 @@ class Choices:
     config_changes: device configuration may change while the driver runs.
     ordered_fetch: chains are fetched in the order of the available ring.
     mixed_chains: direct descriptors may come before an indirect one, as SPLIT-IND-D02 wants; false spares an endpoint
-    that is known not to bear it.
+    that is known not to bear it. first_writable: bytes that the first writable descriptor has at least.
     """
 
     coalesce_interrupts: bool = True
@@ -73,6 +73,7 @@ class Choices:
     config_changes: bool = True
     ordered_fetch: bool = False
     mixed_chains: bool = True
+    first_writable: int = 1
 
 
 @dataclass(frozen=True)

@@ -239,6 +239,24 @@ def test_virtiofsd_ends_at_a_descriptor_of_no_bytes(host: QemuHost) -> None:
         host.run(main())
 
 
+def test_virtiofsd_mends_a_length_that_is_split_as_if_it_were_whole(host: QemuHost) -> None:
+    """Five bytes are read of 4096 asked for: 21 go into `len`, of whose bytes only the first is where they are put."""
+    plan = ChainPlan((40, 40), (1, 4111), (0, 0, 0, 9), (0, 1, 2, 3))
+
+    async def main() -> None:
+        client = (await mount(host, bench())).client
+        body = bytes(fuse.FuseCreateIn(0o102, 0o100640, 0, 0)) + b"short\0"
+        made = await client.call(Opcode.CREATE, FUSE_ROOT_ID, body)
+        nodeid = made.parse(fuse.FuseEntryOut).nodeid
+        fh = fuse.FuseOpenOut.from_buffer_copy(made.payload, ENTRY_BYTES).fh
+        await client.call(Opcode.WRITE, nodeid, bytes(fuse.FuseWriteIn(fh, 0, 5)) + b"hello")
+        message = client.build(Opcode.READ, nodeid, bytes(fuse.FuseReadIn(fh, 0, 4096)))
+        await client.request(message, plan=plan)
+
+    with pytest.raises(DriverError, match=r"fuse_out_header.len of READ .* 0x1015, expected 0x15"):
+        host.run(main())
+
+
 def test_virtiofsd_aborts_at_a_create_of_what_is_there(host: QemuHost) -> None:
     async def main() -> list[int]:
         client = (await mount(host, bench())).client

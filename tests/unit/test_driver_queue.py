@@ -9,7 +9,7 @@ import pytest
 
 from virtiofs_model.layouts.virtio import DescFlags, VirtqDesc
 from virtiofs_tb.driver.errors import DriverError, DriverTimeout, QueueStopped
-from virtiofs_tb.driver.layout import ChainPlan, linux_plan, place, random_plan
+from virtiofs_tb.driver.layout import ChainPlan, LayoutLimits, linux_plan, place, random_plan
 from virtiofs_tb.driver.virtqueue import ChainShape, Placement, Publish, Segment, SplitQueue
 from virtiofs_tb.host.base import HostBase
 from virtiofs_tb.host.log import Header, ObservationLog
@@ -239,6 +239,16 @@ def test_a_random_layout_holds_the_message(seed: int) -> None:
             device.host.memory.write(part.address, reply[at : at + part.length])
             at += part.length
     assert placed.gather(device.host.memory, writable) == reply
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_random_layout_spares_what_an_endpoint_does_not_bear(seed: int) -> None:
+    spared = random_plan(random.Random(seed), 80, 100, limits=LayoutLimits(mixed=False, first_writable=4))
+    assert spared.writable[0] >= 4 and sum(spared.writable) == 100 and sum(spared.readable) == 80
+    assert spared.shape.placement is not Placement.MIXED
+    assert sorted(spared.order) == list(range(spared.descriptors)) and len(spared.gaps) == spared.descriptors
+    alone = random_plan(random.Random(seed), 80, 3, limits=LayoutLimits(first_writable=4))
+    assert alone.writable == (3,)
 
 
 def test_linux_lays_bulk_out_in_pages() -> None:

@@ -10,6 +10,7 @@ from virtiofs_tb.host.port import HostPort
 from virtiofs_tb.scenario import Bench
 
 from .fuse_client import FuseClient
+from .layout import LayoutLimits
 from .notify_pool import NotifyPool
 from .virtio import Settings, VirtioFsDevice
 
@@ -56,7 +57,8 @@ async def start(
     """Reset and initialise up to DRIVER_OK, with `buffers` notification buffers posted (FS-INIT-RI1)."""
     await device.initialise(settings)
     rng = None if linux_layout else tb.rng("driver/layout")
-    client = FuseClient(device, rng, tb.counts, tb.profile.choices.mixed_chains)
+    choices = tb.profile.choices
+    client = FuseClient(device, rng, tb.counts, LayoutLimits(choices.mixed_chains, choices.first_writable))
     pool = None
     queue = device.notification
     if queue is not None:

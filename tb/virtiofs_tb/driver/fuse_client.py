@@ -16,7 +16,17 @@ from virtiofs_model.layouts.fuse_operations import IN_HEADER_SIZE, OPERATIONS, O
 from virtiofs_model.layouts.virtio import Feature
 
 from .errors import DriverError, QueueStopped
-from .layout import MAX_DESCRIPTORS, ChainPlan, PlacedChain, linux_plan, place, random_plan, whole_plan
+from .layout import (
+    MAX_DESCRIPTORS,
+    NO_LIMITS,
+    ChainPlan,
+    LayoutLimits,
+    PlacedChain,
+    linux_plan,
+    place,
+    random_plan,
+    whole_plan,
+)
 from .virtio import VirtioFsDevice
 from .virtqueue import DEFAULT_TIMEOUT_PS, SplitQueue
 
@@ -47,7 +57,7 @@ class Reply:
 class FuseClient:
     """Sends FUSE requests. rng None: buffers as Linux lays them out; otherwise by the seeded policy.
 
-    mixed: the policy may put direct descriptors before an indirect one.
+    limits: what the policy spares the device.
     """
 
     def __init__(
@@ -55,11 +65,11 @@ class FuseClient:
         device: VirtioFsDevice,
         rng: random.Random | None = None,
         counts: Counter[str] | None = None,
-        mixed: bool = True,
+        limits: LayoutLimits = NO_LIMITS,
     ) -> None:
         self.device = device
         self.rng = rng
-        self.mixed = mixed
+        self.limits = limits
         self.counts: Counter[str] = Counter() if counts is None else counts
         self._unique = 0
         self._next_queue = 0
@@ -132,7 +142,7 @@ class FuseClient:
         indirect = self.device.negotiated(Feature.INDIRECT_DESC)
         limit = min([MAX_DESCRIPTORS, *(queue.size for queue in self.device.queues.values())])  # SPLIT-IND-R03
         if self.rng is not None:
-            return random_plan(self.rng, len(message), writable, limit, indirect, self.mixed)
+            return random_plan(self.rng, len(message), writable, limit, indirect, self.limits)
         operation = OPERATIONS[int.from_bytes(message[4:8], "little")]
         head = operation.request_size if operation.data else len(message)
         sized = operation.kind in (ReplyKind.SIZED, ReplyKind.TARGET)

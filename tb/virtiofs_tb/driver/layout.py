@@ -19,6 +19,21 @@ MAX_GAP = 67
 
 
 @dataclass(frozen=True)
+class LayoutLimits:
+    """What random layouts spare an endpoint that is known not to bear it (profile, [choices]).
+
+    mixed: direct descriptors may come before an indirect one; first_writable: bytes of the first writable part, at
+    least, where there are so many.
+    """
+
+    mixed: bool = True
+    first_writable: int = 1
+
+
+NO_LIMITS = LayoutLimits()
+
+
+@dataclass(frozen=True)
 class ChainPlan:
     """Lengths of the readable and writable parts in chain order, the gap in bytes before each, and the chain's shape.
 
@@ -105,24 +120,21 @@ def random_plan(
     writable: int,
     limit: int = MAX_DESCRIPTORS,
     indirect: bool = True,
-    mixed: bool = True,
+    limits: LayoutLimits = NO_LIMITS,
 ) -> ChainPlan:
-    """1 to `limit` descriptors, split anywhere, unaligned, in any of the placements that are allowed.
-
-    mixed: direct descriptors before an indirect one are among them.
-    """
+    """1 to `limit` descriptors, split anywhere, unaligned, in any of the placements that are allowed."""
     sides = (1 if readable else 0) + (1 if writable else 0)
     count = max(sides, min(limit, 1 + int(rng.expovariate(1 / 6)) if rng.random() < 0.8 else rng.randint(1, limit)))
     for_reading = count if not writable else 0 if not readable else rng.randint(1, max(1, count - 1))
     reads = _cut(rng, readable, for_reading)
-    writes = _cut(rng, writable, count - for_reading if writable else 0)
+    writes = _led(_cut(rng, writable, count - for_reading if writable else 0), limits.first_writable)
     total = len(reads) + len(writes)
     gaps = tuple(rng.randrange(MAX_GAP) if rng.random() < 0.7 else 0 for _ in range(total))
     order = list(range(total))
     if rng.random() < 0.5:
         rng.shuffle(order)
     placement = rng.choice(list(Placement)) if indirect else Placement.DIRECT
-    if placement is Placement.MIXED and not mixed:
+    if placement is Placement.MIXED and not limits.mixed:
         placement = Placement.INDIRECT
     direct = rng.randint(1, max(1, total - 1))
     shape = ChainShape(placement, direct, rng.random() < 0.5, rng.random() < 0.2)
@@ -140,3 +152,10 @@ def _cut(rng: random.Random, size: int, parts: int) -> tuple[int, ...]:
     cuts = sorted(rng.sample(range(1, size), min(max(parts, 1), size) - 1))
     edges = [0, *cuts, size]
     return tuple(edges[at + 1] - edges[at] for at in range(len(edges) - 1))
+
+
+def _led(parts: tuple[int, ...], least: int) -> tuple[int, ...]:
+    """The parts, the first of them joined with those behind it until it has `least` bytes."""
+    while len(parts) > 1 and parts[0] < least:
+        parts = (parts[0] + parts[1], *parts[2:])
+    return parts

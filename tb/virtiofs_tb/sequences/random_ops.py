@@ -257,7 +257,7 @@ class RandomRunner:
         if rng.whole:
             plan = whole_plan(len(message), writable)
         else:
-            plan = random_plan(rng, len(message), writable, limit, indirect, self.client.mixed)
+            plan = random_plan(rng, len(message), writable, limit, indirect, self.client.limits)
         reply = await self.client.request(message, writable, queue, plan)
         self.bytes_moved += len(message) + reply.used
         check(f"error of {opcode.name} (unique {reply.unique})", reply.error, error, "FS-REQ-DI1")
