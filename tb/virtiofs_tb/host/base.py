@@ -16,7 +16,7 @@ from virtiofs_tb.seeds import stream
 
 T = TypeVar("T")
 
-PACKET_CAPS = HostCaps(tlp=True, time=True, dpu=True, faults=True)
+PACKET_CAPS = HostCaps(tlp=True, time=True, dpu=True, faults=True, locks=True)
 
 
 class SimulationFailure(Exception):

@@ -23,7 +23,8 @@ class HostCaps:
 
     tlp: packets are visible; time: simulated time is exact; dpu: the DPU's side is reachable; faults: completions
     can be made to fail; dpu_client: the DPU can be a client of the file system; announcer: the endpoint itself tells
-    the driver what the DPU changes; intx, flr: the function has them.
+    the driver what the DPU changes; locks: the file system grants them, and lets requests wait for them; intx, flr: the
+    function has them.
     """
 
     tlp: bool = False
@@ -31,6 +32,7 @@ class HostCaps:
     dpu: bool = False
     dpu_client: bool = False
     announcer: bool = False
+    locks: bool = False
     faults: bool = False
     intx: bool = False
     flr: bool = False

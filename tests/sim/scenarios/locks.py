@@ -82,7 +82,7 @@ async def succeeds(what: str, seen: int, expected: int = 0) -> None:
     check(f"errno of {what}", seen, expected, "FS-REQ-DI1")
 
 
-@scenario(clauses=CLAUSES)
+@scenario(clauses=CLAUSES, needs=["locks"])
 async def locks_of_ranges(host: HostPort, tb: Bench) -> None:
     """Two owners on two queues: ranges split, join, change their type; a full table takes what fits."""
     mounted = await ready(host, tb)
@@ -115,7 +115,7 @@ async def locks_of_ranges(host: HostPort, tb: Bench) -> None:
     tb.counts["locks"] += LOCKS
 
 
-@scenario(clauses=CLAUSES)
+@scenario(clauses=CLAUSES, needs=["locks"])
 async def waits_for_locks(host: HostPort, tb: Bench) -> None:
     """A SETLKW ends by unlock, FLUSH, RELEASE, INTERRUPT, the oldest first; a ninth is refused."""
     mounted = await ready(host, tb)
@@ -173,7 +173,7 @@ async def waits_for_locks(host: HostPort, tb: Bench) -> None:
     tb.counts["waits"] += WAITS + 9
 
 
-@scenario(clauses=[*CLAUSES, "RESET-D01", "RESET-D02", "RESET-D03"])
+@scenario(clauses=[*CLAUSES, "RESET-D01", "RESET-D02", "RESET-D03"], needs=["locks"])
 async def sessions_end_waits(host: HostPort, tb: Bench) -> None:
     """INIT and DESTROY answer who waits; a device reset does not: its chains are never used."""
     mounted = await ready(host, tb)
@@ -212,7 +212,7 @@ async def sessions_end_waits(host: HostPort, tb: Bench) -> None:
     await ends(host, waiter, 0, "an unlock")
 
 
-@scenario(clauses=CLAUSES)
+@scenario(clauses=CLAUSES, needs=["locks"])
 async def lock_operations(host: HostPort, tb: Bench) -> None:
     """Random requests for locks of a few files, many at once, among others that read and change these files."""
     mounted = await ready(host, tb, linux_layout=False)
