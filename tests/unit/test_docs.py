@@ -54,6 +54,8 @@ SIMULATED = {
 
 # Commands that nothing here can run, and where they are run instead: a file, and what must be in it.
 ELSEWHERE = {
+    "make campaign": ("Makefile", "\ncampaign:"),
+    "make campaign TEST=fuzz SEEDS=1": ("tb/virtiofs_tb/campaign.py", "VIRTIOFS_SEEDS"),
     "make test": (".ci/run", "make test"),
     "make lint": (".ci/run", "make lint"),
     "make peers": (".ci/run", "make peers"),
