@@ -65,7 +65,7 @@ class Locker:
         self.process.communicate()
 
 
-@pytest.fixture(scope="module", params=["model"])
+@pytest.fixture(scope="module", params=["model", "rtl"])
 def mount(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
     with mounted(tmp_path_factory.mktemp(request.param), request.param) as mount:
         yield mount

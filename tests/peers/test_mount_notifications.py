@@ -141,7 +141,7 @@ class Replaced(Case):
 CASES = (Contents, Removed, Renamed, Created, Attributes, Size, Replaced)
 
 
-@pytest.fixture(scope="module", params=["model"])
+@pytest.fixture(scope="module", params=["model", "rtl"])
 def target(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name

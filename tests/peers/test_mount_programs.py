@@ -23,7 +23,7 @@ from virtiofs_tb.report import Summary
 pytestmark = needs_fuse
 
 
-@pytest.fixture(scope="module", params=["model"])
+@pytest.fixture(scope="module", params=["model", "rtl"])
 def mount(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
     """One mount for all programs of a target. At its end all scoreboards must have seen much and found nothing."""
     with mounted(tmp_path_factory.mktemp(request.param), request.param) as mount:
