@@ -13,7 +13,7 @@ import pytest
 from tests.sim.units.engine_bench import DPU_LANE, Engine, Sent
 from tests.sim.units.engine_campaign import message
 from tests.sim.units.engine_traffic import Traffic
-from tests.sim.units.test_ramfs_engine import SMALL, build, limits
+from tests.sim.units.test_ramfs_engine import EXPRESS_CYCLES, SMALL, build, limits
 from virtiofs_model.engine import NotifyClass
 from virtiofs_model.layouts.dpu import REQUEST_BYTES_MAX, NotifyResult
 from virtiofs_model.layouts.fuse_constants import Opcode
@@ -328,6 +328,20 @@ def test_a_message_that_is_dropped_sends_the_walk_back() -> None:
         walk = [EPOCH, *(inode(node, 0, 0) for node in (ROOT, DIR, FILE, EMPTY))]
         assert engine.drain() == [*stored[3:], *walk[:3], *walk]
         assert not engine.flags().overflow
+
+
+def test_express_requests_wait_neither_for_messages_nor_for_the_walk() -> None:
+    latencies: list[int] = []
+    forget = Sent(message(Opcode.FORGET, 2, struct.pack("<Q", 0)), 0, lane=0)
+    with world(DROP) as engine:
+        fill(engine, FITTING + 1)
+        for wait in range(60):
+            engine.drain(1, wait)
+            engine.send(Sent(rename(ROOT, b"f", ROOT, b"g", EXCHANGE), REQUEST_BYTES_MAX, DPU_LANE))
+            early = engine.step(wait)
+            ctx = engine.send(forget)
+            latencies.append((early | engine.run())[ctx].latency)
+    assert max(latencies) <= EXPRESS_CYCLES
 
 
 @pytest.mark.parametrize("policy", [COALESCE, DROP])
