@@ -73,7 +73,8 @@ void fail(const char *format, ...) {
     unsigned long first = done > REMEMBERED ? done - REMEMBERED : 0;
     for (unsigned long i = first; i < done; i++) printf("%s %lu: %s\n", program, i + 1, journal[i % REMEMBERED]);
     printf("virtiofs-guest: because %s", program);
-    if (done) printf(", seed %llu, operation %lu (%s)", (unsigned long long)seed_told, done, journal[(done - 1) % REMEMBERED]);
+    unsigned long long seed = seed_told;
+    if (done) printf(", seed %llu, operation %lu (%s)", seed, done, journal[(done - 1) % REMEMBERED]);
     printf(": ");
     va_list arguments;
     va_start(arguments, format);

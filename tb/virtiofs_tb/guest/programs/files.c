@@ -138,7 +138,8 @@ static void step(void) {
     enum kind kind = (enum kind)random_by_weight(weights, KINDS);
     off_t size = one_in(4) || kind == APPEND || kind >= MAP_WRITE ? size_of_both() : lseek(file[TMPFS], 0, SEEK_END);
     size_t length = one_in(3) ? PAGE * (1 + random_below(5)) : 1 + random_below(one_in(4) ? LONGEST : 3000);
-    off_t offset = (off_t)random_below(one_in(3) ? SPAN - LONGEST : (size_t)(size < SPAN - LONGEST ? size + 1 : SPAN - LONGEST));
+    size_t last = one_in(3) || size >= SPAN - LONGEST ? SPAN - LONGEST : (size_t)size + 1;
+    off_t offset = (off_t)random_below(last);
     bool keep = one_in(2);
     if (one_in(3)) offset = offset / PAGE * PAGE;
     if (kind == APPEND) offset = size;

@@ -1,8 +1,9 @@
 /* exercise locks OURS TMPFS SEED COUNT: three processes lock a file on both sides in lockstep, by fcntl and by flock.
  *
- * The parent says what is done and compares: who gets a lock, who is refused, who conflicts, who waits and until when.
- * A waiting process waits on our side first, and tells when that has come to its end. The locks of a process that is killed go.
- * A program converts no flock without giving it up first: Linux loses the old one then, and a server need not. */
+ * The parent says what is done and compares: who gets a lock, who is refused, who conflicts, who waits and until
+ * when. A waiting process waits on our side first, and tells when that has come to its end. The locks of a process
+ * that is killed go. A program converts no flock without giving it up first: Linux loses the old one then, and a
+ * server need not. */
 #include "exercise.h"
 
 #include <errno.h>

@@ -73,7 +73,8 @@ static void unlinked(void) {
     expect(pwrite(file, page, PAGE, 3 * PAGE) == PAGE, "writing it on");
     expect(fsync(file) == 0 && posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED) == 0, "fsync");
     holds(file, 3 * PAGE, page, PAGE);
-    if (space().f_bfree != before.f_bfree - 2) fail("%lu blocks are free, expected %lu", space().f_bfree, before.f_bfree - 2);
+    unsigned long free_now = space().f_bfree, expected = before.f_bfree - 2;
+    if (free_now != expected) fail("%lu blocks are free, expected %lu", free_now, expected);
     gone(file, NULL);
     same_space(&before, "with the last descriptor closed");
 }
@@ -145,7 +146,8 @@ static void full(void) {
         }
         fails_with(done, ENOSPC, "a write into a full file system");
         expect(fstat(file, &status) == 0, "fstat");
-        if ((size_t)status.st_size != written) fail("the size is %lld after %zu bytes", (long long)status.st_size, written);
+        long long size = status.st_size;
+        if ((size_t)size != written) fail("the size is %lld after %zu bytes", size, written);
         chunk = chunk > PAGE ? chunk / PAGE / 2 * PAGE : 0;
     }
     expect(space().f_bfree == 0, "%lu blocks are free", space().f_bfree);

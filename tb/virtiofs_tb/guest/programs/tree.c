@@ -78,9 +78,9 @@ static void an_old_path(char *path) {
 }
 
 static const char *shortened(const char *path) { /* for the journal: names of 255 bytes tell nothing */
-    static char texts[2][96];
+    static char texts[3][96]; /* one message names three */
     static int turn;
-    char *text = texts[turn ^= 1], *at = text;
+    char *text = texts[turn = (turn + 1) % 3], *at = text;
     for (; *path && at < text + 80; at += strlen(at)) {
         size_t length = strcspn(path, "/");
         if (length > 16) sprintf(at, "x*%zu", length);
@@ -168,7 +168,8 @@ static void compare_below(const char *path) {
         const char *ours = i < count[OURS] ? (*names)[OURS][i] : "";
         const char *tmpfs = i < count[TMPFS] ? (*names)[TMPFS][i] : "";
         if (strcmp(ours, tmpfs))
-            fail("%s: name %zu of the listing is '%s', on tmpfs '%s'", shortened(path), i, shortened(ours), shortened(tmpfs));
+            fail("%s: name %zu of the listing is '%s', on tmpfs '%s'", shortened(path), i, shortened(ours),
+                 shortened(tmpfs));
         char below[PATH_MAX];
         struct stat status;
         snprintf(below, sizeof below, "%s/%s", path, ours);
