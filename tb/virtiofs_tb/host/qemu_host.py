@@ -102,6 +102,22 @@ class QemuHost(HostBase):
 
     # ---- HostPort, where the wall clock and foreign stores make it different ----
 
+    async def config_write(self, fn: int, offset: int, size: int, value: int) -> None:
+        await super().config_write(fn, offset, size, value)
+        await self._handle_interrupts()
+
+    async def bar_write(self, fn: int, bar: int, offset: int, size: int, value: int) -> None:
+        await super().bar_write(fn, bar, offset, size, value)
+        await self._handle_interrupts()
+
+    async def _handle_interrupts(self) -> None:
+        """Let the driver handle what interrupts the store brought: a processor does before its next instruction.
+
+        No access here waits for anything, so the caller would go on and send requests. The interrupt that comes of
+        DRIVER_OK would then be taken for the first one's, that one's for the second, and one would be left over.
+        """
+        await self.sleep(0)
+
     async def store(self, writes: Sequence[Store]) -> None:
         """The stores in their order; the device sees each at once."""
         for item in writes:
