@@ -97,9 +97,9 @@ class Mounted:
 
 @contextmanager
 def mounted(
-    folder: Path, target: str = "model", options: Options | None = None, engine: str = "ramfs"
+    folder: Path, target: str = "model", options: Options | None = None, engine: str = "ramfs", clean: bool = True
 ) -> Iterator[Mounted]:
-    """A mount on a new directory below `folder`. It is stopped, and everything that watched it must have passed."""
+    """A mount on a new directory below `folder`. If `clean`, it is stopped, and all its checks must have passed."""
     path = folder / "mount point"
     path.mkdir(parents=True)
     seed = zlib.crc32(str(folder).encode())
@@ -116,7 +116,8 @@ def mounted(
     try:
         wait_for(lambda: kernel.kind_of(path) == kernel.KIND or process.poll() is not None, START_S)
         yield mount
-        mount.stop()
+        if clean:
+            mount.stop()
     finally:
         if process.poll() is None:
             process.terminate()

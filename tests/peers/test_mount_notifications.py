@@ -197,6 +197,16 @@ def test_all_of_it_after_an_overflow(target: str, told: bool, tmp_path: Path) ->
             assert [case.see() for case in cases] == before
 
 
+def test_firmware_announces_too(target: str, tmp_path: Path) -> None:
+    """Pages of an open file stay in the cache without it, whatever the valid times are."""
+    with mounted(tmp_path / target, target, engine="firmware") as mount:
+        (mount.path / "file").write_text("as it was\n")
+        with (mount.path / "file").open("rb") as file:
+            assert os.pread(file.fileno(), 100, 0) == b"as it was\n"
+            mount.dpu("write file 'now it is'")
+            wait_for(lambda: os.pread(file.fileno(), 100, 0) == b"now it is\n")
+
+
 def fill_the_store(mount: Mounted) -> None:
     """Changes that a client may have cached, under the longest names, until one is lost."""
     name = "n" * 250

@@ -1,6 +1,6 @@
 """Programs that everybody has, on a mounted endpoint: what they do must end as it does on a local directory.
 
-All of them on the golden device; on RTL those that need not many requests.
+All of them on the golden device; on RTL those that need not many requests, and the others by hand (docs/mount.md).
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from virtiofs_tb.report import Summary
 
 pytestmark = needs_fuse
 
+LONG = pytest.mark.parametrize("mount", ["model"], indirect=True)
+"""For what takes too many requests for a simulation in every run."""
+
 
 @pytest.fixture(scope="module", params=["model", "rtl"])
 def mount(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
@@ -39,14 +42,6 @@ def place(mount: Mounted, request: pytest.FixtureRequest) -> Iterator[Path]:
     path.mkdir()
     yield path
     shutil.rmtree(path)
-
-
-@pytest.fixture
-def long_one(mount: Mounted, place: Path) -> Path:
-    """The same, for what takes too many requests for a simulation in every run."""
-    if mount.path.parent.name.startswith("rtl"):
-        pytest.skip("takes too long on RTL; run on the golden device, and by hand with make mount")
-    return place
 
 
 def test_coreutils(mount: Mounted, place: Path, tmp_path: Path) -> None:
@@ -79,7 +74,8 @@ def test_tar(mount: Mounted, place: Path, tmp_path: Path) -> None:
     )
 
 
-def test_git(mount: Mounted, long_one: Path) -> None:
+@LONG
+def test_git(mount: Mounted, place: Path) -> None:
     script = """
         export HOME=$PWD GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
         git config --global user.name tester; git config --global user.email tester@example.invalid
@@ -92,12 +88,13 @@ def test_git(mount: Mounted, long_one: Path) -> None:
         git checkout -q main; git merge -q --no-edit side; git status --porcelain; git fsck --strict 2>&1; git gc -q
         git fsck; cd ..; git clone -q work other; cd other; git log --oneline | wc -l; cat words; git fsck
     """
-    assert mount.shell(f"cd {long_one.name}\n{script}").splitlines() == ["5", "line 1", "line 2", "line 3"]
+    assert mount.shell(f"cd {place.name}\n{script}").splitlines() == ["5", "line 1", "line 2", "line 3"]
 
 
+@LONG
 @pytest.mark.parametrize("journal", ["delete", "truncate", "persist"])
-def test_sqlite(long_one: Path, journal: str) -> None:
-    sqlite(long_one / "base", journal, 60)
+def test_sqlite(place: Path, journal: str) -> None:
+    sqlite(place / "base", journal, 60)
 
 
 def test_sqlite_in_short(place: Path) -> None:
@@ -137,9 +134,10 @@ def test_mmap(place: Path) -> None:
     assert path.read_bytes() == expected
 
 
+@LONG
 @pytest.mark.parametrize("direct", [0, 1], ids=["cached", "direct"])
-def test_fio(mount: Mounted, long_one: Path, direct: int) -> None:
-    fio(mount, long_one, direct, "1m")
+def test_fio(mount: Mounted, place: Path, direct: int) -> None:
+    fio(mount, place, direct, "1m")
 
 
 def test_fio_in_short(mount: Mounted, place: Path) -> None:

@@ -136,6 +136,7 @@ def _on_rtl(directory: Path, engine: str, seed: int, waves: str | None, options:
         try:
             return runner.run_one(request, simulation)
         finally:  # a simulator that was killed could not do it
+            control.running(directory)
             if kernel.kind_of(directory) == kernel.KIND:
                 kernel.detach(directory, lazy=True)
 

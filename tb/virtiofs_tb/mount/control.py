@@ -22,6 +22,7 @@ from virtiofs_tb.paths import SIM_BUILD
 NOTES = SIM_BUILD / "mount"
 ANSWER_S = 30.0
 _LINE = 65536
+_FOLDER = "virtiofs-mount-"
 
 
 Answer = Callable[[dict[str, Any]], None]
@@ -35,7 +36,7 @@ class ControlServer:
         self._handle = handle
         self._asking: set[socket.socket] = set()
         # A path of a socket is at most 107 bytes, which the project's directory may exceed.
-        self._folder = Path(tempfile.mkdtemp(prefix="virtiofs-mount-"))
+        self._folder = Path(tempfile.mkdtemp(prefix=_FOLDER))
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listener.bind(str(self._folder / "control"))
         self.listener.listen(4)
@@ -80,15 +81,21 @@ def note_of(directory: Path) -> Path:
 
 
 def running(directory: Path | None = None) -> list[tuple[Path, Path]]:
-    """(directory, socket) of the mounts that run: of all, or of the one on `directory`; notes of dead ones go."""
+    """(directory, socket) of the mounts that run: of all, or of the one on `directory`; what dead ones left goes."""
     found: list[tuple[Path, Path]] = []
     for note in [note_of(directory)] if directory is not None else sorted(NOTES.glob("*.json")):
         try:
             content = json.loads(note.read_text())
             place, path, pid = Path(content["directory"]), Path(content["socket"]), int(content["pid"])
-            os.kill(pid, 0)
-        except (FileNotFoundError, ProcessLookupError, ValueError, KeyError):
+        except (FileNotFoundError, ValueError, KeyError):
             note.unlink(missing_ok=True)
+            continue
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            note.unlink(missing_ok=True)
+            if path.parent.name.startswith(_FOLDER):
+                shutil.rmtree(path.parent, ignore_errors=True)
             continue
         found.append((place, path))
     return found
