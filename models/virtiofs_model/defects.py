@@ -295,8 +295,8 @@ _INFO = (
         _FILE_SYSTEM,
     ),
     DefectInfo(
-        Defect.FS_LOCK_ANSWER_EARLY, "Who has waited is answered before the request that lets him go on", ("FS-REQ-DI1",),
-        _FILE_SYSTEM,
+        Defect.FS_LOCK_ANSWER_EARLY, "Who has waited is answered before the request that lets him go on",
+        ("FS-REQ-DI1",), _FILE_SYSTEM,
     ),
     DefectInfo(
         Defect.ANNOUNCE_NO_WRITE, "A WRITE by the DPU is not announced",
