@@ -25,6 +25,8 @@ RESERVED = 1 << 40
 LARGEST_WRITE = REQUEST_BYTES_MAX - 80
 LARGEST_READ = REQUEST_BYTES_MAX - 16
 RANDOM_ITEMS = 60
+RESETS = 6
+NEXT_RESET_PS = 20_000_000
 WORKERS = 6
 UNSERVED = (
     Opcode.FORGET, Opcode.INIT, Opcode.DESTROY, Opcode.GETLK, Opcode.SETLK, Opcode.SETLKW, Opcode.INTERRUPT,
@@ -203,3 +205,34 @@ async def dpu_beside_random_traffic(host: HostPort, tb: Bench) -> None:
     await runner.finish()
     await client.call(Opcode.UNLINK, FUSE_ROOT_ID, b"of-the-dpu\0")
     tb.counts["requests of the DPU"] += 2 * done
+
+
+@scenario(clauses=[*CLAUSES, "RESET-D01"], needs=NEEDS)
+async def resets_beside_the_dpu(host: HostPort, tb: Bench) -> None:
+    """A device reset ends no request of the DPU: it writes and reads on as if there were no driver."""
+    client = client_of(host)
+    ready = await mount(host, tb)
+    file = await client.entry(Opcode.MKNOD, FUSE_ROOT_ID, bytes(fuse.FuseMknodIn(mode=0o600)) + b"kept\0")
+    stop = False
+    done = 0
+
+    async def work() -> None:
+        nonlocal done
+        while not stop:
+            data = pattern(3000, 2 * done + 1)
+            await client.write(file, data, 4090)
+            check("what the DPU wrote", await client.read(file, 8000), bytes(4090) + data)
+            done += 1
+
+    busy = host.spawn(work())
+    rng = tb.rng("moment")
+    for _ in range(RESETS):
+        await host.sleep(rng.randrange(NEXT_RESET_PS))
+        await ready.device.reset()
+        ready = await mount(host, tb)
+        check("the file's nodeid", await _look(ready, FUSE_ROOT_ID, b"kept"), file)
+    stop = True
+    await busy.join()
+    check("requests of the DPU between the resets", done > 0, True)
+    await ready.device.reset()
+    await client.call(Opcode.UNLINK, FUSE_ROOT_ID, b"kept\0")

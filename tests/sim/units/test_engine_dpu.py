@@ -57,9 +57,10 @@ def test_driver_and_dpu_are_answered_as_the_golden_file_system_does(seed: int) -
     assert seen(seed)
 
 
-@pytest.mark.parametrize("width", [128, 512])
-def test_at_other_widths(width: int) -> None:
-    campaign(build(DATA_W=width, PAGES=64), 25, BATCHES // 2, limits(SMALL | {"PAGES": 64}), options=CacheOption(0))
+@pytest.mark.parametrize(("width", "inodes"), [(128, 16), (512, 64)])
+def test_at_other_widths(width: int, inodes: int) -> None:
+    parameters = {"DATA_W": width, "INODES": inodes, "PAGES": 64, "CELLS": 4 * inodes}
+    campaign(build(**parameters), 25, BATCHES // 2, limits(parameters), options=CacheOption(0))
 
 
 def test_no_session_is_needed_and_none_begins() -> None:
