@@ -25,8 +25,8 @@ from virtiofs_tb.peers.decided import (
     sort,
 )
 from virtiofs_tb.peers.differential import compared, complaints, differences
+from virtiofs_tb.peers.files import steps
 from virtiofs_tb.peers.fs_compare import FsComparison, ModelTarget, compare
-from virtiofs_tb.peers.fs_script import script
 from virtiofs_tb.peers.targets import TargetRun, of_model, peers_entry
 
 PAGE = ROOT / "docs" / "peers.md"
@@ -54,7 +54,7 @@ class Altered(RamfsServer):
 
 
 def both(ours: RamfsServer, theirs: RamfsServer) -> FsComparison:
-    return asyncio.run(compare(ModelTarget(ours), ModelTarget(theirs), script()))
+    return asyncio.run(compare(ModelTarget(ours), ModelTarget(theirs), steps()))
 
 
 # ---- file systems ----
@@ -62,11 +62,11 @@ def both(ours: RamfsServer, theirs: RamfsServer) -> FsComparison:
 
 def test_a_file_system_does_not_differ_from_itself() -> None:
     outcome = both(RamfsServer(), RamfsServer())
-    assert outcome.differences == [] and outcome.steps == len(script()) > 150 and outcome.compared > 500
+    assert outcome.differences == [] and outcome.steps == len(steps()) > 150 and outcome.compared > 500
 
 
 def test_labels_are_unique() -> None:
-    labels = [step.label for step in script()]
+    labels = [step.label for step in steps()]
     assert sorted(set(labels)) == sorted(labels)
 
 
@@ -77,6 +77,8 @@ def test_labels_are_unique() -> None:
         (Opcode.READ, "byte", "READ", "data"),
         (Opcode.GETATTR, "length", "GETATTR of the root", "used"),
         (Opcode.READLINK, "byte", "READLINK of 4095 bytes", "data"),
+        (Opcode.GETLK, "byte", "GETLK of what is locked", "pid"),
+        (Opcode.SETLK, "errno", "SETLK", "error"),
     ],
 )
 def test_what_is_altered_is_found(opcode: Opcode, alter: str, step: str, what: str) -> None:

@@ -26,6 +26,7 @@ from virtiofs_model.layouts.fuse_operations import (
 )
 from virtiofs_model.ramfs import RamfsServer
 from virtiofs_tb.driver.layout import place, whole_plan
+from virtiofs_tb.driver.locks import F_UNLCK
 from virtiofs_tb.driver.virtio import VirtioFsDevice
 from virtiofs_tb.peers.decided import Difference
 from virtiofs_tb.peers.fs_script import ROOT, Step
@@ -137,6 +138,10 @@ class _Side:
             if step.keep:
                 self.handles[step.keep] = part.fh
             return {"open_flags": part.open_flags}
+        if isinstance(part, fuse.FuseLkOut):
+            if part.lk.type == F_UNLCK:
+                return {"type": F_UNLCK}  # of the rest Linux reads nothing (fs/fuse/file.c, convert_fuse_file_lock)
+            return {name: getattr(part.lk, name) for name, *_ in part.lk._fields_}
         if isinstance(part, fuse.FuseStatfsOut):
             return {"namelen": part.st.namelen}
         return {name: getattr(part, name) for name, *_ in part._fields_ if isinstance(getattr(part, name), int)}

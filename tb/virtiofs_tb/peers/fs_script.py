@@ -5,7 +5,7 @@ No step may end a real virtiofsd: no INTERRUPT, no FORGET of more lookups than w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ctypes import LittleEndianStructure
 from dataclasses import dataclass, field
 
@@ -330,9 +330,6 @@ def _what_else() -> Iterator[Step]:
     yield Step("GETXATTR", Opcode.GETXATTR, "file", xattr(64), _names(b"user.a"))
     yield Step("LISTXATTR", Opcode.LISTXATTR, "file", xattr(64))
     yield Step("REMOVEXATTR", Opcode.REMOVEXATTR, "file", None, _names(b"user.a"))
-    lock = fuse.FuseLkIn(0, 1, fuse.FuseFileLock(0, 10, 1, 1))
-    yield Step("GETLK", Opcode.GETLK, "file", lock, b"", {"fh": "file"})
-    yield Step("SETLK", Opcode.SETLK, "file", lock, b"", {"fh": "file"})
     yield Step("BMAP", Opcode.BMAP, "file", fuse.FuseBmapIn(0, 4096))
     yield Step("IOCTL", Opcode.IOCTL, "file", fuse.FuseIoctlIn(0, 0, 0x5401), b"", {"fh": "file"})
     yield Step("POLL", Opcode.POLL, "file", fuse.FusePollIn(0, 0, 0, 1), b"", {"fh": "file"})
@@ -367,8 +364,8 @@ def _session_ends() -> Iterator[Step]:
     yield init("INIT of minor 30", minor=30)
 
 
-def script() -> list[Step]:
-    """All steps in order; labels are unique."""
+def script(*more: Iterable[Step]) -> list[Step]:
+    """All steps in order; labels are unique. more: what stands before the end of the session."""
     chapters = (
         _session_opens,
         _names_of_all_kinds,
@@ -379,6 +376,5 @@ def script() -> list[Step]:
         _owners,
         _what_else,
         _strange_messages,
-        _session_ends,
     )
-    return [step for chapter in chapters for step in chapter()]
+    return [step for steps in (*(chapter() for chapter in chapters), *more, _session_ends()) for step in steps]
