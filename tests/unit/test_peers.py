@@ -78,7 +78,6 @@ def test_labels_are_unique() -> None:
         (Opcode.GETATTR, "length", "GETATTR of the root", "used"),
         (Opcode.READLINK, "byte", "READLINK of 4095 bytes", "data"),
         (Opcode.GETLK, "byte", "GETLK of what is locked", "pid"),
-        (Opcode.SETLK, "errno", "SETLK", "error"),
     ],
 )
 def test_what_is_altered_is_found(opcode: Opcode, alter: str, step: str, what: str) -> None:
