@@ -153,6 +153,7 @@ def campaign(test: str, seeds: str, jobs: str, engine: str) -> None:
     started = time.monotonic()
     rows = run_campaign(console, requests, simulation, workers, table)
     passed = all(row.result == "passed" for row in rows)
-    console.print(f"{'PASSED' if passed else 'FAILED'} {names[0]}, {totals(rows, (time.monotonic() - started) / 60)}")
+    text = f"{'PASSED' if passed else 'FAILED'} {names[0]}, {totals(rows, (time.monotonic() - started) / 60)}"
+    console.print(text, highlight=False, soft_wrap=True)
     console.print(f"table: {shown(table)}", highlight=False, soft_wrap=True)
     sys.exit(ResultClass.PASSED if passed else ResultClass.FAILED)
