@@ -40,7 +40,7 @@ from virtiofs_tb.model_run import model
 from virtiofs_tb.mount.command import dpu, mount, umount
 from virtiofs_tb.paths import ENDPOINT_FILELIST, ROOT, RUNS
 from virtiofs_tb.peers.command import peers
-from virtiofs_tb.report import SUMMARY, ResultClass, Summary, print_summary
+from virtiofs_tb.report import SUMMARY, ResultClass, Summary, print_outcomes, print_summary
 from virtiofs_tb.shrink.command import shrink
 from virtiofs_tb.synth import synth
 from virtiofs_tb.waves import rerun
@@ -92,6 +92,7 @@ def sim(tests: str, seed: str, waves: str, jobs: str, dut: str, profile: str, en
     for request, summary in zip(requests, summaries, strict=True):
         console.print()
         print_summary(console, summary, request.directory)
+    print_outcomes(console, summaries)
     sys.exit(runner.worst(summaries))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -130,6 +131,31 @@ def microseconds(t_ps: int) -> str:
     return f"{t_ps / 1e6:,.3f} us"
 
 
+def print_failures(console: Console, summary: Summary, run_dir: Path) -> None:
+    """A line for each failure. Behind the card, so that the last lines of a log say what failed."""
+    if not summary.passed and summary.failures:
+        console.print()
+    for failure in summary.failures[:SHOWN_FAILURES]:
+        clause = f" [{failure.clause}]" if failure.clause else ""
+        line = f"FAILED {failure.source} at {microseconds(failure.t_ps)}{clause}: {failure.line}"
+        console.print(line.replace("\n", " "), markup=False, highlight=False, style="red", soft_wrap=True)
+    if len(summary.failures) > SHOWN_FAILURES:
+        console.print(f"... and {len(summary.failures) - SHOWN_FAILURES} more failures in {shown(run_dir / SUMMARY)}")
+    if summary.message:
+        console.print(summary.message, markup=False, style="red" if not summary.passed else "")
+
+
+def print_outcomes(console: Console, summaries: Sequence[Summary]) -> None:
+    """Of several runs those that failed, a line each, and why."""
+    failed = [summary for summary in summaries if not summary.passed]
+    if failed and len(summaries) > 1:
+        console.print()
+        for summary in failed:
+            why = f"{summary.failures[0].source}: {summary.failures[0].line}" if summary.failures else summary.message
+            line = f"failed: {summary.test}, seed {summary.seed}: {' '.join(why.split())}"
+            console.print(line, markup=False, highlight=False, style="red", soft_wrap=True)
+
+
 def print_summary(console: Console, summary: Summary, run_dir: Path) -> None:
     """The end of `make sim`."""
     if summary.steps:
@@ -165,21 +191,11 @@ def print_summary(console: Console, summary: Summary, run_dir: Path) -> None:
     if summary.window:
         window = ", ".join(f"{name} {value:,.0f}" for name, value in summary.window.items())
         console.print(f"random part: {window}", highlight=False)
-    for failure in summary.failures[:SHOWN_FAILURES]:
-        clause = f" [{failure.clause}]" if failure.clause else ""
-        console.print(
-            f"FAILED {failure.source} at {microseconds(failure.t_ps)}{clause}: {failure.line}",
-            markup=False,
-            style="red",
-        )
-    if len(summary.failures) > SHOWN_FAILURES:
-        console.print(f"... and {len(summary.failures) - SHOWN_FAILURES} more failures in {shown(run_dir / SUMMARY)}")
-    if summary.message:
-        console.print(summary.message, markup=False, style="red" if not summary.passed else "")
     card = run_dir / CARD_TEXT
     if not summary.passed and card.exists():
         console.print()
         console.print(card.read_text().rstrip(), markup=False, highlight=False, soft_wrap=True)
+    print_failures(console, summary, run_dir)
     verdict = "PASSED" if summary.passed else "FAILED"
     console.print(
         f"\n{verdict} {summary.test}, seed {summary.seed}, simulated {microseconds(summary.sim_time_ps)} in "

@@ -24,7 +24,7 @@ from virtiofs_tb.build import Build
 from virtiofs_tb.driver.bringup import mount
 from virtiofs_tb.host.log import LOG_NAME
 from virtiofs_tb.host.port import HostPort
-from virtiofs_tb.report import CARD_PAGE, CARD_TEXT, SUMMARY, ResultClass, Summary, print_summary
+from virtiofs_tb.report import CARD_PAGE, CARD_TEXT, SUMMARY, ResultClass, Summary, print_outcomes, print_summary
 from virtiofs_tb.scenario import Bench
 
 USUAL = "without_the_notification_feature"
@@ -211,8 +211,27 @@ def test_a_failing_run_leaves_and_prints_its_card(tmp_path: Path, monkeypatch: p
     print_summary(Console(file=out, width=100), summary, run)
     card = (run / CARD_TEXT).read_text()
     assert card.rstrip() in out.getvalue() and (run / CARD_PAGE).exists()
+    failed, _, verdict, files = out.getvalue().splitlines()[-4:]
+    assert failed.startswith("FAILED fuse at ") and failed.endswith(summary.failures[0].line), "behind the card"
+    assert verdict.startswith(f"FAILED {USUAL}, seed 1") and files.startswith("files: ")
     done = CliRunner().invoke(cli.cli, ["card", str(run)], standalone_mode=False)
     assert done.exception is None and done.output.rstrip() == card.rstrip()
+
+
+def test_the_last_lines_of_several_runs_say_what_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = ended(tmp_path / "run", monkeypatch)
+    killed = Summary("killed", 2, ResultClass.FAILED, message="no answer\nfor a minute")
+    out = io.StringIO()
+    print_outcomes(Console(file=out, width=100), [failed, Summary("fine", 3, ResultClass.PASSED), killed])
+    lines = out.getvalue().split("\n")
+    assert lines[1:] == [
+        f"failed: {USUAL}, seed 1: fuse: {failed.failures[0].line}",
+        "failed: killed, seed 2: no answer for a minute",
+        "",
+    ]
+    nothing = io.StringIO()
+    print_outcomes(Console(file=nothing), [Summary("fine", 3, ResultClass.PASSED)] * 2)
+    assert nothing.getvalue() == ""
 
 
 def test_a_card_that_cannot_be_made_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
