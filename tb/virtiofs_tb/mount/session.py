@@ -32,7 +32,7 @@ LONGEST_WAIT_S = 60.0
 LOOK_S = 0.0003  # between two looks at what has come, while the endpoint works
 CLOCK_S = 0.01  # the DPU's clock is set when it is later by this
 TIMING = Timing(read_latency_ps=0, gap_percent=0, store_gap_ps=0, interrupt_latency_ps=0)
-"""A host that answers at once: what a person waits for here is the simulation of each request. Most of that would be the
+"""A host that answers at once: what a person waits for here is the simulation of each request. Most of that would be
 latency of its six to eight reads of memory, and each moment that Python is woken for costs as much as ten cycles."""
 
 
