@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,8 @@ IMAGE = GuestImage(Path("/kernel"), Path("/initrd"), {"tag": "x"})
         (["--jobs", "0"], "JOBS=0: expected 1 to 256"),
         (["--waves", "1", "--target", "model"], "the golden device has no waves"),
         (["--waves", "maybe"], "WAVES=maybe: expected 1 or 0"),
+        (["--from", "12us"], "FROM= and TO= are of waves: add WAVES=1"),
+        (["--waves", "1", "--from", "12us", "--to", "1us"], "FROM=12us is after TO=1us"),
         (["--shell", "1"], "SHELL=1: the guest's shell needs a terminal"),
         (["--shell", "1", "--variant", "direct,literal"], "a shell is of one variant"),
         (["--shell", "bash"], "SHELL=bash: expected 1 or 0"),
@@ -74,6 +77,8 @@ def test_a_variant_travels_to_the_simulators_process(monkeypatch: pytest.MonkeyP
     assert Assignment.from_environment() == assignment
     assert request.rerun == "make linux VARIANT=direct SEED=3 WAVES=1"
     assert request.module == "virtiofs_tb.guest.simulation"
+    part = replace(request, window_ps=(5, 7))
+    assert part.rerun == "make linux VARIANT=direct SEED=3 WAVES=1 FROM=5ps TO=7ps"
 
 
 def test_the_variants_differ_in_what_they_are_for() -> None:

@@ -19,11 +19,12 @@ from virtiofs_tb import build, runner
 from virtiofs_tb.guest import kernel, model_run
 from virtiofs_tb.guest.errors import GuestBuildError, GuestMissing
 from virtiofs_tb.guest.process import GuestImage
-from virtiofs_tb.guest.request import TEST_PREFIX, Assignment, GuestRequest, rerun
+from virtiofs_tb.guest.request import TEST_PREFIX, Assignment, GuestRequest, again
 from virtiofs_tb.guest.session import FOLDER
 from virtiofs_tb.guest.variants import VARIANTS, Variant
 from virtiofs_tb.paths import ENDPOINT_FILELIST, RUNS, shown
 from virtiofs_tb.report import Summary, print_summary
+from virtiofs_tb.waves import rerun
 
 TARGETS = ("rtl", "model")
 WATCHDOG_MORE_S = 20.0  # than the session's own limit, which says more
@@ -40,9 +41,11 @@ console = Console()
 @click.option("--target", envvar="VIRTIOFS_TARGET", default="", help="rtl or model (no simulator) [rtl]")
 @click.option("--seed", envvar="VIRTIOFS_SEED", default="", help="a number [random]")
 @click.option("--waves", envvar="VIRTIOFS_WAVES", default="", help="1: dump waves (FST, or VCD without lz4)")
+@click.option("--from", "begin", envvar="VIRTIOFS_FROM", default="", help="waves only from this simulated time on")
+@click.option("--to", "end", envvar="VIRTIOFS_TO", default="", help="waves only up to this simulated time")
 @click.option("--jobs", envvar="VIRTIOFS_JOBS", default="", help="guests side by side [cores]")
 @click.option("--shell", envvar="VIRTIOFS_SHELL", default="", help="1: an interactive shell in the guest")
-def linux(names: str, target: str, seed: str, waves: str, jobs: str, shell: str) -> None:
+def linux(names: str, target: str, seed: str, waves: str, begin: str, end: str, jobs: str, shell: str) -> None:
     """Boot Linux, in its own process, as the endpoint's driver, and have it use the file system."""
     interactive = _switch("SHELL", shell)
     variants = parse_variants(names or (SHELL_VARIANT if interactive else ""))
@@ -53,6 +56,9 @@ def linux(names: str, target: str, seed: str, waves: str, jobs: str, shell: str)
     terminal = terminal_of_stdin() if interactive else None
     number = _number("SEED", seed, 0, (1 << 64) - 1) if seed else runner.random_seed()
     workers = _number("JOBS", jobs, 1, 256) if jobs else runner.default_jobs()
+    window = rerun.parse_window(begin, end)
+    if window and not _switch("WAVES", waves):
+        raise runner.UsageError("FROM= and TO= are of waves: add WAVES=1, or leave them away")
     format_ = runner.wave_format(console.print) if _switch("WAVES", waves) else None
     if format_ and target == "model":
         raise runner.UsageError("WAVES=1: the golden device has no waves; leave TARGET=model away")
@@ -63,7 +69,7 @@ def linux(names: str, target: str, seed: str, waves: str, jobs: str, shell: str)
         simulation = build_simulation(format_)
     with restored_terminal(terminal):
         started = time.monotonic()
-        summaries = run_all(assignments, number, simulation, format_, workers)
+        summaries = run_all(assignments, number, simulation, format_, workers, window)
     for request_dir, summary in summaries:
         if len(summaries) == 1 or not summary.passed:
             console.print()
@@ -73,7 +79,12 @@ def linux(names: str, target: str, seed: str, waves: str, jobs: str, shell: str)
 
 
 def run_all(
-    assignments: list[Assignment], seed: int, simulation: build.Build | None, waves: str | None, workers: int
+    assignments: list[Assignment],
+    seed: int,
+    simulation: build.Build | None,
+    waves: str | None,
+    workers: int,
+    window_ps: tuple[int, int] | None = None,
 ) -> list[tuple[Path, Summary]]:
     """Each assignment's directory and summary; without a simulation on the golden device."""
     if simulation is None:
@@ -83,6 +94,7 @@ def run_all(
             TEST_PREFIX + assignment.variant.name,
             seed,
             waves,
+            window_ps=window_ps,
             watchdog_s=SHELL_WATCHDOG_S if assignment.terminal else assignment.variant.limit_s + WATCHDOG_MORE_S,
             assignment=assignment,
         )
@@ -102,8 +114,8 @@ def _on_model(assignment: Assignment, seed: int) -> tuple[Path, Summary]:
     variant = assignment.variant
     name = TEST_PREFIX + variant.name
     directory = RUNS / f"{name}-{seed}"
-    again = rerun(variant, seed, "model")
-    summary = model_run.run(name, variant, assignment.image, seed, directory, again, terminal=assignment.terminal)
+    line = again(variant, seed, "model")
+    summary = model_run.run(name, variant, assignment.image, seed, directory, line, terminal=assignment.terminal)
     if not assignment.terminal:
         say(summary)
     return directory, summary

@@ -51,16 +51,22 @@ class GuestRequest(RunRequest):
 
     @property
     def rerun(self) -> str:
-        return rerun(self.assignment.variant, self.seed, "rtl", bool(self.waves))
+        return again(self.assignment.variant, self.seed, "rtl", bool(self.waves), self.window_ps)
 
     @property
     def environment(self) -> dict[str, str]:
         return {**super().environment, **self.assignment.to_environment()}
 
 
-def rerun(variant: Variant, seed: int, target: str, waves: bool = False) -> str:
+def again(
+    variant: Variant, seed: int, target: str, waves: bool = False, window_ps: tuple[int, int] | None = None
+) -> str:
     """The line that runs this again. A guest lives in wall-clock time, so the seed is not all that decides."""
     parts = ["make linux", f"VARIANT={variant.name}", f"SEED={seed}"]
     if target != "rtl":
         parts.append(f"TARGET={target}")
-    return " ".join([*parts, *(["WAVES=1"] if waves else [])])
+    if waves:
+        parts.append("WAVES=1")
+    if window_ps:
+        parts += [f"FROM={window_ps[0]}ps", f"TO={window_ps[1]}ps"]
+    return " ".join(parts)
