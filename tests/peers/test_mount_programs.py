@@ -80,6 +80,7 @@ def test_git(mount: Mounted, place: Path) -> None:
         export HOME=$PWD GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
         git config --global user.name tester; git config --global user.email tester@example.invalid
         git config --global init.defaultBranch main; git config --global gc.auto 0
+        git config --global init.templateDir ""
         git init -q work; cd work
         for n in 1 2 3; do
             echo "line $n" >> text; mkdir -p d$n; echo $n > d$n/file; git add .; git commit -qm "change $n"
