@@ -6,10 +6,11 @@ from enum import IntEnum
 
 
 def shown(value: object) -> str:
-    """Numbers in hex, with their names where they have one; everything else as it prints."""
+    """Numbers in hex, with their names where they have one; everything else, and what is below 0, as it prints."""
     if isinstance(value, IntEnum):
         return f"{value.name} (0x{value:X})"
-    return f"0x{value:X}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    number = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return f"0x{value:X}" if number else str(value)
 
 
 class DriverError(Exception):
