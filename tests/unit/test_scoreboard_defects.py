@@ -25,8 +25,9 @@ STRICT = load(ROOT / "profiles" / "ours-strict.toml")
 SCENARIOS = load_scenarios(ROOT / "tests" / "sim" / "scenarios")
 LIMIT_PS = 20_000_000_000
 SEEDS = (2, 3)
-FILE_SYSTEM = {info.defect.value for board in ("file_system", "client_cache") for info in by_scoreboard(board)}
-"""Those of the file system show where it answers: tests/unit/test_file_system_board.py."""
+ANSWERING = ("file_system", "client_cache", "announcements")
+FILE_SYSTEM = {info.defect.value for board in ANSWERING for info in by_scoreboard(board)}
+"""Those of the file system show where it answers: tests/unit/test_file_system_board.py, test_announcement_board.py."""
 
 # The scenario that shows a defect, where it is not the first one below.
 USUAL = "without_the_notification_feature"
