@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,11 +19,13 @@ def failing_run(
     seed: int = 1,
     instead: ScenarioFunction | None = None,
     engine: str = "",
+    without: Collection[str] = (),
 ) -> Summary:
     """Run a scenario (or `instead`, under its name) and write log and summary.json."""
     step = catalogue.find(test).steps[0]
     entry = catalogue.Entry(test, "", (replace(step, function=instead) if instead is not None else step,))
-    summary = run_model(ModelRequest(test, seed, defect or "", directory=directory, engine=engine), entry)
+    request = ModelRequest(test, seed, defect or "", without=without, directory=directory, engine=engine)
+    summary = run_model(request, entry)
     summary.dut, summary.message, summary.rerun = "", "", f"make sim TEST={test} SEED={seed}"
     summary.write(directory)
     return summary

@@ -20,6 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.console import Console
 
 from virtiofs_tb.analysis.difference import Difference
+from virtiofs_tb.analysis.history import BOARDS, before
 from virtiofs_tb.analysis.moment import Moment, moment_of, named_in
 from virtiofs_tb.analysis.packets import describe
 from virtiofs_tb.analysis.rings import RingSnapshot
@@ -75,15 +76,16 @@ MESSAGES: dict[int, dict[int, str]] = {
 
 @dataclass(frozen=True)
 class Clause:
-    """A row of spec/clauses.csv: what it asks, and of whom."""
+    """A row of spec/clauses.csv: what it asks, and of whom. board: the scoreboard that names it."""
 
     id: str
     text: str
+    board: str = ""
 
     @property
     def rule(self) -> str:
         """What is held of it, where its text does not say that."""
-        return RULES.get(self.id, "")
+        return RULES.get(f"{self.board} {self.id}", RULES.get(self.id, ""))
 
 
 @dataclass
@@ -100,6 +102,7 @@ class Card:
     difference: Difference | None = None
     owed: list[str] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
+    before: list[str] = field(default_factory=list)
     story_title: str = ""
     story: list[tuple[str, str, str, str, str]] = field(default_factory=list)
     ring: list[str] = field(default_factory=list)
@@ -129,7 +132,8 @@ def make_card(directory: Path, summary: Summary) -> Card:
     # A failed check is often what the crash came from, and it comes first; but a crash is never out of sight.
     crash = next((f for f in summary.failures[1:] if f.kind == "crash"), None)
     step = summary.steps[-1].name if summary.steps else ""
-    clause = clauses().get(failure.clause) or (Clause(failure.clause, "") if failure.clause else None)
+    known = clauses().get(failure.clause) or Clause(failure.clause, "")
+    clause = replace(known, board=failure.source) if failure.clause else None
     others = max(0, len(summary.failures) - 1)
     card = Card(summary.test, summary.seed, failure, KINDS.get(failure.kind, failure.kind), step, clause, others)
     if crash is not None:
@@ -159,6 +163,7 @@ def _fill(card: Card, summary: Summary, run: RunLog, moment: Moment) -> None:
     card.step = card.step or _step(moment.records)
     if moment.story is not None:
         card.story_title = _title(moment.story)
+        card.before = before(moment.stories, moment.story) if failure.source in BOARDS else []
         card.story = [
             (stage.name, us(stage.t_ps), us(added), str(stage.seq), stage.text)
             for stage, added in moment.story.latencies()
@@ -388,6 +393,7 @@ def as_text(card: Card) -> str:
         lines += [f"  ... and {card.difference.more} more places"] if card.difference.more else []
     lines += ["-- owed", *(f"  {line}" for line in card.owed)] if card.owed else []
     lines += ["-- not finished", *(f"  {line}" for line in card.open)] if card.open else []
+    lines += ["-- used before it", *(f"  {line}" for line in card.before)] if card.before else []
     if card.story:
         lines.append(f"-- {card.story_title}")
         lines.append(f"  {'stage':<17} {'begin us':>10} {'added':>8} {'seq':>6}  what")

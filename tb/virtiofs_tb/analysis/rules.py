@@ -1,6 +1,7 @@
 """What the testbench holds where a clause alone does not say it: a permission, a description, or a wide sentence.
 
-By id of spec/clauses.csv; JUDGING is the testbench's own, so the words are about what the scoreboards compare.
+By id of spec/clauses.csv, with the scoreboard before it where that one holds something else; JUDGING is the testbench's
+own, so the words are about what the scoreboards compare.
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ RULES: dict[str, str] = {
     "taken: none before the INIT reply is used, none before a reply that was given earlier",
     "FS-NQ-DI2": "a message is accepted where a buffer is ready, held where there is room, else refused; what was "
     "accepted or held is delivered",
+    "file_system FS-REQ-DI1": "docs/file-system.md says what each request does and answers; the reply is what that "
+    "comes to for some order of the requests that were open together",
+    "client_cache FS-REQ-DI1": "what the driver was told, and nothing since has changed, is what it is told again",
+    "announcements FS-NQ-DI1": "docs/notifications.md says which messages a change by the DPU brings: each of them, "
+    "before the session may rely on what was, and no others",
     "PCI-ISR-DI1": "bits 0 and 1 are all that the ISR has",
     "PCI-DEVCFG-DX1": "there is a device configuration structure, and it is as long as its fields",
 }
