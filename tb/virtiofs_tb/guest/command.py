@@ -23,7 +23,7 @@ from virtiofs_tb.guest.request import TEST_PREFIX, Assignment, GuestRequest, aga
 from virtiofs_tb.guest.session import FOLDER
 from virtiofs_tb.guest.variants import VARIANTS, Variant
 from virtiofs_tb.paths import ENDPOINT_FILELIST, RUNS, shown
-from virtiofs_tb.report import Summary, print_summary
+from virtiofs_tb.report import Summary, print_outcomes, print_summary
 from virtiofs_tb.waves import rerun
 
 TARGETS = ("rtl", "model")
@@ -75,6 +75,7 @@ def linux(names: str, target: str, seed: str, waves: str, begin: str, end: str, 
             console.print()
             print_summary(console, summary, request_dir)
     show(summaries, time.monotonic() - started)
+    print_outcomes(console, [summary for _, summary in summaries])
     sys.exit(runner.worst(summary for _, summary in summaries))
 
 
