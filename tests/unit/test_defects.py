@@ -15,10 +15,12 @@ from virtiofs_model.layouts.virtio import Feature
 from virtiofs_model.tlp import encode
 
 SCOREBOARDS = {
-    "config_space", "descriptors", "dma", "fuse", "client_cache", "file_system", "notifications", "interrupts",
+    "config_space", "descriptors", "dma", "fuse", "client_cache", "file_system", "notifications", "announcements",
+    "interrupts",
 }  # fmt: skip
-FILE_SYSTEM = {info.defect.value for board in ("file_system", "client_cache") for info in by_scoreboard(board)}
-"""Those of the file system show where it answers: tests/unit/test_file_system_board.py."""
+ANSWERING = ("file_system", "client_cache", "announcements")
+FILE_SYSTEM = {info.defect.value for board in ANSWERING for info in by_scoreboard(board)}
+"""Those of the file system show where it answers: tests/unit/test_file_system_board.py, test_announcement_board.py."""
 CLAUSES = Path(__file__).parents[2] / "spec" / "clauses.csv"
 
 
