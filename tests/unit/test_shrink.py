@@ -30,26 +30,31 @@ RANDOM = "random_operations"
 LEFT = {
     "used_length_of_buffer": (1, 1),  # a READ of a file that is shorter
     "payload_above_mps": (2, 1),  # a READ needs a WRITE before it
-    "reply_to_other_context": (3, 3),  # two at a time
+    "reply_to_other_context": (2, 2),  # two at a time
     "request_twice": (0, 1),
     "interrupt_missing": (0, 1),  # a hang
     "write_into_readable": (0, 0),  # the mount is enough
 }
 
 
+SEEDS = {"reply_to_other_context": 9}
+"""Where the failure of SEED needs many requests for its timing alone."""
+
+
 def failing(directory: Path, defect: str, steps: Sequence[str] = (RANDOM,)) -> Summary:
     """The random scenario, after others, on the golden device with a defect."""
+    seed = SEEDS.get(defect, SEED)
     known = {name: catalogue.find(name).steps[0] for name in steps}
     entry = catalogue.Entry(RANDOM, "", tuple(known.values()))
-    return run_model(ModelRequest(RANDOM, SEED, defect, directory=directory), entry)
+    return run_model(ModelRequest(RANDOM, seed, defect, directory=directory), entry)
 
 
 def shrink(*arguments: object) -> Result:
     return CliRunner().invoke(cli.cli, ["shrink", *map(str, arguments)], standalone_mode=False)
 
 
-def rerun(file: Path, defect: str = "") -> Summary:
-    return run_model(ModelRequest(str(file), SEED, defect))
+def rerun(file: Path, defect: str = "", seed: int = SEED) -> Summary:
+    return run_model(ModelRequest(str(file), seed, defect))
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +64,7 @@ def _runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("defect", LEFT)
 def test_the_file_fails_the_same_way_and_passes_without_the_defect(defect: str, tmp_path: Path) -> None:
+    seed = SEEDS.get(defect, SEED)
     before = failing(tmp_path / "run", defect)
     file = tmp_path / f"left_of_{defect}.py"
     done = shrink(tmp_path / "run", "--output", file)
@@ -67,12 +73,12 @@ def test_the_file_fails_the_same_way_and_passes_without_the_defect(defect: str, 
     files = {*range(stimulus.conditions.files), *(item.worker for item in stimulus.items)}
     items, most_files = LEFT[defect]
     assert len(stimulus.items) <= items and len(files) <= most_files
-    again = rerun(file, defect)
+    again = rerun(file, defect, seed)
     assert Way.of(again.failures[0]) == Way.of(before.failures[0])
-    assert rerun(file).passed
-    assert f"--test {file} --seed {SEED} --defect {defect}\n" in done.output
+    assert rerun(file, seed=seed).passed
+    assert f"--test {file} --seed {seed} --defect {defect}\n" in done.output
     assert again.failures[0].text in " ".join(file.read_text().split()), "the file says what it ends in"
-    assert (tmp_path / "runs" / f"model-{file.stem}-{SEED}" / "card.txt").exists()
+    assert (tmp_path / "runs" / f"model-{file.stem}-{seed}" / "card.txt").exists()
 
 
 def test_scenarios_before_are_left_out_where_they_can_be(tmp_path: Path) -> None:
