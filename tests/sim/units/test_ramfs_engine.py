@@ -91,11 +91,59 @@ def test_random_locks_are_answered_as_the_golden_file_system_does() -> None:
     assert granted > 10
 
 
-@pytest.mark.parametrize(("width", "inodes"), [(128, 16), (512, 64)])
-def test_at_other_widths(width: int, inodes: int) -> None:
-    parameters = {"DATA_W": width, "INODES": inodes, "PAGES": 64, "CELLS": 4 * inodes}
+NARROW = {"DATA_W": 128, "INODES": 16, "PAGES": 64, "CELLS": 64}
+LARGEST = {"DATA_W": 512, "INODES": 4096, "PAGES": 4096, "ENTRIES": 8192, "CELLS": 16384}
+
+
+@pytest.mark.parametrize("parameters", [NARROW, LARGEST], ids=["narrow", "largest"])
+def test_at_other_widths_and_sizes(parameters: dict[str, int]) -> None:
     for seed in (1, 2):
-        campaign(build(**parameters), seed, BATCHES, limits(parameters), locks=seed == 2)
+        # Where requests may wait, silence must tell that no answer comes; the end of a large session is silent longer.
+        locks = seed == 2 and parameters is NARROW
+        campaign(build(**parameters), seed, BATCHES, limits(parameters), locks=locks)
+
+
+def test_the_largest_capacity_can_be_used_up() -> None:
+    """4094 files beside the root, all found again; 16 MiB written and read back; then ENOSPC, and all space returns."""
+    mib = 1 << 20
+    with Engine(build(**LARGEST), 1) as engine:
+
+        def ask(opcode: Opcode, nodeid: int, body: bytes) -> bytes:
+            return engine.one(message(opcode, nodeid, body)).data
+
+        def free() -> tuple[int, ...]:
+            return struct.unpack_from("<QQQQQ", ask(Opcode.STATFS, 1, b""), 16)[1::3]
+
+        ask(Opcode.INIT, 0, struct.pack("<4I48x", 7, 45, 0, 0))
+        before = free()
+        names = [b"%0*d" % (1 + index % 60, index) for index in range(4094)]
+        nodes = []
+        for name in names:
+            reply = ask(Opcode.MKNOD, 1, struct.pack("<IIII", 0, 0, 0, 0) + name + b"\0")
+            assert not any(reply[4:8]), (name, reply[4:8])
+            nodes.append(reply[16:24])
+        full = ask(Opcode.MKNOD, 1, struct.pack("<IIII", 0, 0, 0, 0) + b"more\0")
+        assert struct.unpack_from("<i", full, 4)[0] == -errno.ENOSPC
+        for name, node in zip(names[::37], nodes[::37], strict=True):
+            assert ask(Opcode.LOOKUP, 1, name + b"\0")[16:24] == node
+
+        file = int.from_bytes(nodes[-1], "little")
+        ask(Opcode.OPEN, file, bytes(8))
+        for index in range(16):
+            data = bytes([index + 1]) * mib
+            written = ask(Opcode.WRITE, file, struct.pack("<QQI20x", file, index * mib, mib) + data)
+            assert written[4:8] + written[16:20] == bytes(4) + struct.pack("<I", mib)
+        full = ask(Opcode.WRITE, file, struct.pack("<QQI20x", file, 16 * mib, 1) + b"x")
+        assert struct.unpack_from("<i", full, 4)[0] == -errno.ENOSPC
+        for index in (0, 7, 15):
+            read = ask(Opcode.READ, file, struct.pack("<QQI20x", file, index * mib, mib))
+            assert read[16:] == bytes([index + 1]) * mib
+        ask(Opcode.RELEASE, file, struct.pack("<QIIQ", file, 0, 0, 0))
+        for name in names:
+            assert not any(ask(Opcode.UNLINK, 1, name + b"\0")[4:8])
+        ask(Opcode.DESTROY, 0, b"")
+        ask(Opcode.INIT, 0, struct.pack("<4I48x", 7, 45, 0, 0))
+        assert free() == before
 
 
 def test_express_requests_wait_for_no_operation() -> None:

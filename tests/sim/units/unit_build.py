@@ -9,6 +9,7 @@ from pathlib import Path
 
 from virtiofs_tb.build import BuildError, find_verilator
 from virtiofs_tb.paths import ENDPOINT_FILELIST, SIM_BUILD
+from virtiofs_tb.runner import default_jobs
 
 HERE = Path(__file__).parent
 _TAIL = 30
@@ -25,6 +26,7 @@ def build_unit(bench: str, parameters: Mapping[str, int]) -> Path:
     command: list[str | Path] = [
         verilator.executable,
         *("--cc", "--exe", "--build", "--no-timing", "--top-module", bench, "--Mdir", folder, "-o", bench),
+        *("--build-jobs", str(default_jobs()), "--output-split", "4000"),  # pieces that compile side by side
         *("-O3", "--x-assign", "unique", "--x-initial", "unique", "-Wno-fatal", "-Wno-lint", "-Wno-style"),
         *(f"-G{name}={value}" for name, value in parameters.items()),
         *("-CFLAGS", " ".join(["-O1", f"-I{HERE}", *(f"-D{name}={value}" for name, value in parameters.items())])),
