@@ -9,43 +9,27 @@ from virtiofs_model.layouts import fuse
 from virtiofs_model.layouts.dpu import REQUEST_BYTES_MAX
 from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.layouts.fuse_operations import OPERATIONS
-from virtiofs_model.ramfs import rows_directories, rows_files, rows_names, rows_session
+from virtiofs_model.ramfs import rows_files
 from virtiofs_model.ramfs.announce import Announcement, announcements, look
 from virtiofs_model.ramfs.inode import FsError, Inode
 from virtiofs_model.ramfs.message import Request
+from virtiofs_model.ramfs.server import ROWS as ROWS_OF_THE_DRIVER
 from virtiofs_model.ramfs.server import RamfsServer, reply_bytes
 from virtiofs_model.ramfs.state import NoRoom, Row, State
 
+_AS_THE_DRIVER = (
+    Opcode.LOOKUP, Opcode.GETATTR, Opcode.SETATTR, Opcode.READLINK, Opcode.SYMLINK, Opcode.MKNOD, Opcode.MKDIR,
+    Opcode.UNLINK, Opcode.RMDIR, Opcode.RENAME, Opcode.RENAME2, Opcode.LINK, Opcode.OPEN, Opcode.CREATE, Opcode.READ,
+    Opcode.WRITE, Opcode.STATFS, Opcode.FSYNC, Opcode.OPENDIR, Opcode.READDIR, Opcode.READDIRPLUS, Opcode.FSYNCDIR,
+    Opcode.ACCESS, Opcode.FALLOCATE,
+)  # fmt: skip
+_NOTHING_TO_DO = (Opcode.RELEASE, Opcode.RELEASEDIR, Opcode.FLUSH)
+
 ROWS: dict[Opcode, Row] = {
-    Opcode.LOOKUP: rows_names.lookup,
-    Opcode.GETATTR: rows_files.getattr_,
-    Opcode.SETATTR: rows_files.setattr_,
-    Opcode.READLINK: rows_names.readlink,
-    Opcode.SYMLINK: rows_names.symlink,
-    Opcode.MKNOD: rows_names.mknod,
-    Opcode.MKDIR: rows_names.mkdir,
-    Opcode.UNLINK: rows_names.unlink,
-    Opcode.RMDIR: rows_names.rmdir,
-    Opcode.RENAME: rows_names.rename,
-    Opcode.RENAME2: rows_names.rename,
-    Opcode.LINK: rows_names.link,
-    Opcode.OPEN: rows_files.open_,
-    Opcode.CREATE: rows_names.create,
-    Opcode.READ: rows_files.read,
-    Opcode.WRITE: rows_files.write,
-    Opcode.STATFS: rows_session.statfs,
-    Opcode.RELEASE: rows_files.sync,
-    Opcode.FLUSH: rows_files.sync,
-    Opcode.FSYNC: rows_files.sync,
-    Opcode.OPENDIR: rows_directories.opendir,
-    Opcode.READDIR: rows_directories.readdir,
-    Opcode.READDIRPLUS: rows_directories.readdir,
-    Opcode.RELEASEDIR: rows_files.sync,
-    Opcode.FSYNCDIR: rows_files.sync,
-    Opcode.ACCESS: rows_files.access,
-    Opcode.FALLOCATE: rows_files.fallocate,
+    **{opcode: ROWS_OF_THE_DRIVER[opcode] for opcode in _AS_THE_DRIVER},
+    **dict.fromkeys(_NOTHING_TO_DO, rows_files.sync),
 }
-"""What is served. Releasing does what syncing does: nothing."""
+"""What is served: releasing does what syncing does, nothing, since the DPU holds neither opens nor locks."""
 
 
 class DpuView(State):
