@@ -221,6 +221,33 @@ def test_a_reset_cuts_anywhere(took_effect: int) -> None:
     assert explainer.depth == 3
 
 
+@pytest.mark.parametrize("asked_first", [False, True])
+def test_those_that_a_reset_cuts_may_have_stood_in_either_order(asked_first: bool) -> None:
+    """One was asked for first, the other whole first; a listing in the next session shows who had its turn."""
+    golden = server(undo=False)
+    one, other = (mkdir(name, 1, 1 << 40, 1) for name in (b"one", b"other"))
+    first = one if asked_first else other
+    answered(golden, first)
+    golden.reset()
+    Client(golden).init()
+    init = call(Opcode.INIT, bytes(fuse.FuseInitIn(7, 45, 131072, 0xFFFF_FFFF)), 20, 21, 20, 0)
+    init.reply = RamfsServer().handle(init.message)
+    found = [
+        call(Opcode.LOOKUP, name, 22 + 2 * at, 23 + 2 * at, 22 + at) for at, name in enumerate((b"one\0", b"other\0"))
+    ]
+    answered(golden, *found)
+    reset = ResetHappening(10, 12, 12, cut=(one, other), or_else=(other, one))
+    explainer = Explainer(server())
+    for happening in (reset, init, *found):
+        explainer.add(happening)
+        assert explainer.advance(), explainer.culprit
+    wrong = Explainer(server())
+    if not asked_first:
+        for happening in (ResetHappening(10, 12, 12, cut=(one, other)), init, *found):
+            wrong.add(happening)
+        assert not wrong.advance(), "one order alone does not explain it"
+
+
 def test_a_write_may_be_cut_after_it_took_its_pages() -> None:
     golden = server(undo=False)
     nodeid, fh = Client(golden).create(b"f")

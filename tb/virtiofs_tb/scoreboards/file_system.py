@@ -61,6 +61,7 @@ class FileSystemScoreboard(Scoreboard):
         self._given_up = False
         self._first_data: dict[Chain, int] = {}  # when the first byte of an open request was read
         self._last_data: dict[Chain, int] = {}  # the same of the last byte, as far as it was
+        self._asked: dict[Chain, int] = {}  # when the last read of its head was issued: heads come in that order
         self._first_write: dict[Chain, int] = {}  # when the first byte of its reply was written
         self._watch = WaitWatch()
         self._waits: dict[Chain, WaitHappening] = {}  # open requests that must have been looked at by now
@@ -94,6 +95,8 @@ class FileSystemScoreboard(Scoreboard):
             if not chain.walked or not chain.read_store.covers(0, chain.readable):
                 self._first_data.setdefault(chain, event.seq)
                 self._last_data[chain] = event.seq
+                if not chain.walked or not chain.read_store.covers(0, min(chain.readable, HEAD_BYTES_MAX)):
+                    self._asked[chain] = max(self._asked.get(chain, 0), event.read.seq)
                 self._watch.data(chain, event.t_ps)
 
     def on_dma_write(self, event: DmaWrite) -> None:
@@ -110,6 +113,7 @@ class FileSystemScoreboard(Scoreboard):
         self._watch.used(chain, event.t_ps)
         since, begin = self._first_data.pop(chain, 0), self._last_data.pop(chain, 0)
         written = self._first_write.pop(chain, 0)
+        self._asked.pop(chain, None)
         if not self._engaged or chain.queue.notification or chain.broken:
             return
         request = self._request(chain, since, begin)
@@ -212,19 +216,21 @@ class FileSystemScoreboard(Scoreboard):
     def _cut(self, event: ResetDone) -> None:
         """The session ends; requests that are still open may have taken effect or not."""
         open_ = [
-            (self._first_write.get(chain, ENDLESS), begin, request)
+            (self._first_write.get(chain, ENDLESS), self._asked.get(chain, begin), begin, request)
             for chain, begin in self._last_data.items()
             if chain not in self._waits
             and (request := self._request(chain, self._first_data[chain], begin)) is not None
         ]
-        open_.sort(key=lambda item: item[:2])
-        cut = tuple(request for _, _, request in open_)
-        surely = sum(written != ENDLESS for written, _, _ in open_)
+        # Heads come to the engine in the order in which they were asked for, or else as they became whole.
+        cut = tuple(item[3] for item in sorted(open_, key=lambda item: item[:2]))
+        as_they_came = tuple(item[3] for item in sorted(open_, key=lambda item: (item[0], item[2])))
+        surely = sum(item[0] != ENDLESS for item in open_)
         self._nothing_is_open()
         for request in cut:
             request.end = event.seq
         self.count("device reset")
-        self._happened(ResetHappening(self._reset_seq, event.seq, event.seq, event.t_ps, cut, surely))
+        or_else = as_they_came if as_they_came != cut else ()
+        self._happened(ResetHappening(self._reset_seq, event.seq, event.seq, event.t_ps, cut, surely, or_else))
 
     def on_pin_reset(self, event: PinReset) -> None:
         """Everything is as at power-on, contents too."""
@@ -236,7 +242,7 @@ class FileSystemScoreboard(Scoreboard):
         self._given_up = False
 
     def _nothing_is_open(self) -> None:
-        for table in (self._first_data, self._last_data, self._first_write, self._waits, self._watch):
+        for table in (self._first_data, self._last_data, self._asked, self._first_write, self._waits, self._watch):
             table.clear()
 
     # ---- the verdict ----

@@ -145,24 +145,32 @@ class RequestHappening(Happening):
 class ResetHappening(Happening):
     """A device reset. cut: requests that were under way, in the order in which they would have been answered; the
     first `surely` of them were (a byte of their replies was seen). Of the others any number at the front took effect,
-    and the one after them may have got as far as reserving pages.
+    and the one after them may have got as far as reserving pages. or_else: the same requests in another order in which
+    they may have stood in line; empty where there is none.
     """
 
     cut: tuple[RequestHappening, ...] = ()
     surely: int = 0
+    or_else: tuple[RequestHappening, ...] = ()
 
     @property
     def variants(self) -> int:
+        return (2 if self.or_else else 1) * self._of_a_line
+
+    @property
+    def _of_a_line(self) -> int:
         return 2 * (len(self.cut) - self.surely) + 1
 
     def happen(self, golden: Golden, variant: int) -> bool:
+        other, variant = divmod(variant, self._of_a_line)
+        line = self.or_else if other else self.cut
         whole, half = divmod(variant, 2)
         whole += self.surely
-        for request in self.cut[:whole]:
+        for request in line[:whole]:
             if not request.handle(golden)[0]:
                 return False
         if half:
-            request = self.cut[whole]
+            request = line[whole]
             if request.opcode != Opcode.WRITE or request.length <= HEAD_BYTES_MAX:
                 return False  # nothing that is done by halves
             golden.server.handle(request.message[:HEAD_BYTES_MAX], request.writable, request.length)
