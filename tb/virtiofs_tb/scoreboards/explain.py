@@ -255,19 +255,16 @@ class Explainer:
         return choice[0].begin <= self._horizon()
 
     def _jump(self) -> None:
-        """Go back to the place before the earliest that was tried otherwise since: what was chosen wrongly long ago
-        often shows late. All behind it then follows the first guess again. A reset is stayed at while it may have gone
-        otherwise."""
+        """Go back to the last reset that may have gone otherwise; where there is none, to the place before the earliest
+        that was tried otherwise since: what was chosen wrongly long ago often shows late. All behind it then follows
+        the first guess again."""
         beyond = self._jumped if self._jumped is not None else len(self._places)
-        while len(self._places) > 2 and len(self._places) > beyond and not self._reset_on_top():
+        resets = [at for at, place in enumerate(self._places) if _may_go_otherwise(place)]
+        if resets:
+            beyond = resets[-1] + 2
+        while len(self._places) > max(beyond, 2):
             self._take_back()
         self._jumped = len(self._places)
-
-    def _reset_on_top(self) -> bool:
-        taken = self._places[-2].taken
-        if taken is None or not isinstance(taken[0], ResetHappening):
-            return False
-        return taken[1] + 1 < taken[0].variants
 
     def _take_back(self) -> None:
         self._places.pop()
@@ -295,6 +292,13 @@ class Explainer:
             self.culprit = min(waits, key=lambda wait: wait.until)
         elif requests:
             self.culprit = min(requests, key=_rank)
+
+
+def _may_go_otherwise(place: _Place) -> bool:
+    """Whether a reset stands here that is not tried in all ways."""
+    if place.taken is None or not isinstance(place.taken[0], ResetHappening):
+        return False
+    return place.taken[1] + 1 < place.taken[0].variants
 
 
 def _moves(order: list[Choice], last: Choice) -> Iterator[list[Choice]]:
