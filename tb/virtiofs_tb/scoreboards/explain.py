@@ -43,7 +43,7 @@ class Effort:
     near: int = 150
     again: int = 10
     far: int = 6000
-    most: int = 60_000
+    most: int = 200_000
 
 
 @dataclass(eq=False)
