@@ -218,7 +218,7 @@ def build(
     build_dir.mkdir(parents=True, exist_ok=True)
     log = build_dir / "build.log"
     started = time.monotonic()
-    with _locked(build_dir):
+    with locked(build_dir):
         if _up_to_date(build_dir, options):
             return Build(build_dir, waves, log, False, time.monotonic() - started, verilator)
         _begin_anew(build_dir)
@@ -423,8 +423,8 @@ def _python_path(folders: list[str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Two runs that want the same build compile it once."""
+def locked(directory: Path) -> Iterator[None]:
+    """Hold `directory` alone: two runs that want the same build compile it once."""
     with open(directory / _LOCK, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -164,7 +164,8 @@ def test(jobs: str) -> None:
     workers = parse_number("JOBS", jobs, 1, 256) if jobs else runner.default_jobs()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VIRTIOFS_")}
     environment["VIRTIOFS_JOBS"] = str(workers)
-    command = [sys.executable, "-m", "pytest", "tests/unit", "tests/sim"]
+    # A file's tests stay together: they share what was built and recorded for them.
+    command = [sys.executable, "-m", "pytest", "tests/unit", "tests/sim", "-n", str(workers), "--dist", "loadfile"]
     done = subprocess.run(command, cwd=ROOT, env=environment)
     sys.exit(ResultClass.PASSED if done.returncode == 0 else ResultClass.FAILED)
 

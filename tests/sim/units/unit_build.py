@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from virtiofs_tb.build import BuildError, find_verilator
+from virtiofs_tb.build import BuildError, find_verilator, locked
 from virtiofs_tb.paths import ENDPOINT_FILELIST, SIM_BUILD
 from virtiofs_tb.runner import default_jobs
 
@@ -33,9 +33,10 @@ def build_unit(bench: str, parameters: Mapping[str, int]) -> Path:
         *(item for variable in verilator.make_variables for item in ("-MAKEFLAGS", variable)),
         *("-F", ENDPOINT_FILELIST, HERE / f"{bench}.sv", HERE / f"{bench}.cpp"),
     ]
-    done = subprocess.run(
-        command, env={**os.environ, **verilator.environment}, capture_output=True, text=True, check=False
-    )
+    with locked(folder):
+        done = subprocess.run(
+            command, env={**os.environ, **verilator.environment}, capture_output=True, text=True, check=False
+        )
     if done.returncode != 0:
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-_TAIL:])
         raise BuildError(f"{bench} does not compile; the end of what was said:\n{tail}")
