@@ -183,8 +183,21 @@ module virtio_fs_endpoint
     logic [RELEASES-1:0]        release_valid;
     write_done_t [RELEASES-1:0] released;
 
+    logic [MAX_QUEUES-1:0]      queue_stop, queue_clear, queue_quiet;
+    logic                       event_valid, event_ready;
+    queue_t                     event_queue;
+    logic [15:0]                event_index;
+    logic                       unused_event;
+
+    // Neither is offered yet.
+    assign queue_stop = '0;
+    assign queue_clear = '0;
+    assign event_ready = 1'b1;
+    assign unused_event = &{1'b0, queue_quiet, event_valid, event_queue, event_index};
+
     scheduler #(.CONTEXTS(CONTEXTS), .NUM_REQUEST_QUEUES(NUM_REQUEST_QUEUES)) scheduler (
-        .clk, .flush, .queues, .serve, .doorbell,
+        .clk, .flush, .queues, .device, .serve, .doorbell, .queue_stop, .queue_clear, .queue_quiet,
+        .event_valid, .event_ready, .event_queue, .event_index,
         .req_valid(ring_valid[0]), .req_ready(ring_ready[0]), .req(ring_req[0]), .rsp(ring_rsp[0]),
         .start_valid, .start_ready, .start, .release_valid, .released,
         .error_valid(error_valid[0]), .error_ready(error_ready[0]), .error(error[0])
@@ -210,6 +223,9 @@ module virtio_fs_endpoint
         .info_valid, .info, .walked_valid, .walked,
         .error_valid(error_valid[1]), .error_ready(error_ready[1]), .error(error[1])
     );
+
+    assign release_valid[RELEASE_FETCH] = 1'b0;
+    assign released[RELEASE_FETCH] = '0;
 
     ring_read_join ring_read_join (
         .clk, .flush, .user_valid(ring_valid), .user_ready(ring_ready), .user_req(ring_req), .user_rsp(ring_rsp),

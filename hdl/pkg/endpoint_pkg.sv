@@ -179,7 +179,8 @@ package endpoint_pkg;
         context_t    ctx;
         queue_t      queue;
         lane_e       lane;
-        logic [15:0] id;             // head descriptor
+        logic [15:0] id;             // split: head descriptor; packed: buffer id
+        logic [15:0] slots;          // descriptors that it takes up in the ring; split: 1
         logic [31:0] readable;       // bytes
         logic [31:0] writable;       // bytes
     } chain_t;

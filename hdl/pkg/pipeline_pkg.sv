@@ -25,8 +25,9 @@ package pipeline_pkg;
     localparam int unsigned LOOK_NTF = CURSORS + 3;
     localparam int unsigned LOOKS = CURSORS + 4;
 
-    // Who gives contexts back: the two scatter writers of requests and the one of notifications.
-    localparam int unsigned RELEASES = 3;
+    // Who gives contexts back: the two scatter writers of requests, the one of notifications, and chain fetch.
+    localparam int unsigned RELEASES = 4;
+    localparam int unsigned RELEASE_FETCH = 3;    // chains of a queue that was stopped before they were walked
 
     typedef logic [6:0] slot_t;      // a window: contexts first, then cursors
 

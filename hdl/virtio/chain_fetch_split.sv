@@ -260,6 +260,7 @@ module chain_fetch_split
     assign info.chain.queue = walk_reg.position.queue;
     assign info.chain.lane = walk_reg.lane;
     assign info.chain.id = walk_reg.id;
+    assign info.chain.slots = 16'd1;
     assign info.chain.readable = walk_reg.readable;
     assign info.chain.writable = walk_reg.writable;
     assign info.segments = walk_reg.stored;

@@ -16,12 +16,20 @@ module scheduler
     input  logic                        clk,
     input  logic                        flush,
     input  queue_cfgs_t                 queues,
+    input  device_state_t               device,
     input  logic                        serve,
     input  logic [MAX_QUEUES-1:0]       doorbell,
+    input  logic [MAX_QUEUES-1:0]       queue_stop,    // start nothing new for it, drop what is under way here
+    input  logic [MAX_QUEUES-1:0]       queue_clear,   // one cycle, while stopped and quiet: forget its position
+    output logic [MAX_QUEUES-1:0]       queue_quiet,   // no ring read out, no context claimed
     output logic                        req_valid,
     input  logic                        req_ready,
     output read_req_t                   req,
     stream_if.snk                       rsp,
+    output logic                        event_valid,   // write avail_event of the queue
+    input  logic                        event_ready,   // that write was granted to rq
+    output queue_t                      event_queue,
+    output logic [15:0]                 event_index,
     output logic                        start_valid,
     input  logic                        start_ready,
     output chain_start_t                start,
@@ -117,6 +125,15 @@ module scheduler
     logic order_in_ready;
     logic asked;
     logic claim_valid;
+
+    assign event_valid = 1'b0;
+    assign event_queue = '0;
+    assign event_index = '0;
+    always_comb begin
+        for (int q = 0; q < int'(MAX_QUEUES); q++) begin
+            queue_quiet[q] = !index_busy_reg[q] && !ring_busy_reg[q] && inflight_reg[q] == 0;
+        end
+    end
 
     assign req_valid = ask_reg == ASK && order_in_ready;
     assign req.addr = addr_reg;
