@@ -38,6 +38,9 @@ package dpu_pkg;
     localparam logic [12:0] REG_REQUEST_STATUS = 13'h318;
     localparam logic [12:0] REG_REPLY_LENGTH = 13'h31C;
     localparam logic [12:0] REG_REPLY_DATA = 13'h320;
+    localparam logic [12:0] REG_RETRIEVED_LENGTH = 13'h324;
+    localparam logic [12:0] REG_RETRIEVED_DATA = 13'h328;
+    localparam logic [12:0] REG_RETRIEVED_TAKEN = 13'h32C;
 
     localparam logic [31:0] NOTIFY_BUF_SIZE_MIN = 32'd296;     // a DELETE of a name of 255 bytes
     localparam logic [31:0] NOTIFY_BUF_SIZE_MAX = 32'd8192;
@@ -52,6 +55,13 @@ package dpu_pkg;
     localparam int unsigned OPTION_NEGATIVE_ENTRIES = 1;
     localparam int unsigned OPTION_LOCK_MESSAGES = 2;
     localparam int unsigned OPTIONS = 3;
+
+    // Bits of NOTIFY_FLAGS.
+    localparam int unsigned FLAG_OVERFLOW = 0;
+    localparam int unsigned FLAG_RETRIEVED_LOST = 1;
+
+    localparam int unsigned RETRIEVED_BYTES = 1024;            // are kept of a NOTIFY_REPLY
+    localparam int unsigned RETRIEVED_BYTES_MIN = 80;          // fuse_in_header and fuse_notify_retrieve_in
     // verilator lint_on UNUSEDPARAM
 
 endpackage

@@ -30,6 +30,12 @@ REQUEST_BUSY = 1 << 31
 
 REQUEST_RESULT_MASK = 3
 
+RETRIEVED_BYTES_MIN = 80
+"""Of a NOTIFY_REPLY that is kept for the DPU: fuse_in_header and fuse_notify_retrieve_in."""
+
+RETRIEVED_BYTES = 1024
+"""So many of its bytes are kept."""
+
 
 class AxiResponse(IntEnum):
     """RRESP and BRESP (AMBA AXI, A3.4.4)."""
@@ -53,6 +59,13 @@ class RequestResult(IntEnum):
 
     ANSWERED = 1
     REFUSED = 3
+
+
+class NotifyFlag(IntFlag):
+    """Bits of NOTIFY_FLAGS."""
+
+    OVERFLOW = 1  # an invalidation was dropped, recovery is on
+    RETRIEVED_LOST = 2  # a NOTIFY_REPLY was lost, since one is kept already
 
 
 class CacheOption(IntFlag):
@@ -95,12 +108,15 @@ class DpuRegister(IntEnum):
     NOTIFY_DATA = 0x300  # write: the message's next dword
     NOTIFY_LENGTH = 0x304  # write: bytes; hands the message over
     NOTIFY_STATUS = 0x308
-    NOTIFY_FLAGS = 0x30C  # bit 0: an invalidation was dropped, recovery is on
+    NOTIFY_FLAGS = 0x30C  # NotifyFlag
     REQUEST_DATA = 0x310  # write: the request's next dword
     REQUEST_LENGTH = 0x314  # write: bytes; hands the request over
     REQUEST_STATUS = 0x318
     REPLY_LENGTH = 0x31C
     REPLY_DATA = 0x320  # each read gives the reply's next dword
+    RETRIEVED_LENGTH = 0x324  # bytes kept of a NOTIFY_REPLY
+    RETRIEVED_DATA = 0x328  # each read gives its next dword
+    RETRIEVED_TAKEN = 0x32C  # write: the next one may come
 
 
 class DpuCounter(IntEnum):

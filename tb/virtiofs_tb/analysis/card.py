@@ -69,6 +69,7 @@ MESSAGES: dict[int, dict[int, str]] = {
         DpuChannel.NOTIFY: "message into the mailbox",
         DpuChannel.FS_REQUEST: "request of the DPU",
         DpuChannel.FS_REPLY: "reply to the DPU",
+        DpuChannel.RETRIEVED: "NOTIFY_REPLY taken by the DPU",
     },
 }
 """What a card tells besides packets: kind and channel of a record, and its name."""

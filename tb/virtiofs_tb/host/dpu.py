@@ -15,6 +15,7 @@ from virtiofs_model.layouts.dpu import (
     REQUEST_BUSY,
     REQUEST_BYTES_MAX,
     REQUEST_RESULT_MASK,
+    RETRIEVED_BYTES,
     TAG_DWORDS,
     AxiResponse,
     DpuCounter,
@@ -182,6 +183,19 @@ class RegisterDpu(ABC):
         reply = b"".join(dword.to_bytes(4, "little") for dword in dwords)[:length]
         self._log.append(self._loop.now_ps, Kind.DPU_OPERATION, DpuChannel.FS_REPLY, payload=reply)
         return reply
+
+    async def retrieved(self) -> bytes | None:
+        """Raises DpuError where the endpoint says that it keeps more than it can."""
+        length = await self.read(DpuRegister.RETRIEVED_LENGTH)
+        if length > RETRIEVED_BYTES:
+            raise DpuError(f"RETRIEVED_LENGTH reads {length} bytes, at most {RETRIEVED_BYTES} are kept")
+        if length == 0:
+            return None
+        reads = [Access(DpuRegister.RETRIEVED_DATA)] * -(-length // 4)
+        dwords = await self.access([*reads, Access(DpuRegister.RETRIEVED_TAKEN, 1, True)])
+        data = b"".join(dword.to_bytes(4, "little") for dword in dwords[:-1])[:length]
+        self._log.append(self._loop.now_ps, Kind.DPU_OPERATION, DpuChannel.RETRIEVED, payload=data)
+        return data
 
     async def set_time(self, seconds: int, nanoseconds: int) -> None:
         await self.access(

@@ -88,13 +88,15 @@ class EngineReplyChannel(IntEnum):
 
 class DpuChannel(IntEnum):
     """Channels of kind DPU_OPERATION: register write, register read, message into the notify mailbox; a FUSE request of
-    the DPU when it is handed over, and its reply when that was read."""
+    the DPU when it is handed over, and its reply when that was read; a NOTIFY_REPLY that was kept, when the DPU took it.
+    """
 
     WRITE = 0
     READ = 1
     NOTIFY = 2
     FS_REQUEST = 3
     FS_REPLY = 4
+    RETRIEVED = 5
 
 
 class LogError(Exception):

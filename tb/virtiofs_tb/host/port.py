@@ -134,6 +134,10 @@ class DpuPort(Protocol):
         has no bytes where the driver would get used length 0. Raises DpuError where the request is refused."""
         ...
 
+    async def retrieved(self) -> bytes | None:
+        """Take the NOTIFY_REPLY that is kept, at most its first 1024 bytes with all headers; None where there is none."""
+        ...
+
     async def set_time(self, seconds: int, nanoseconds: int) -> None:
         """Set the time of day."""
         ...

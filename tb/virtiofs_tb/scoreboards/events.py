@@ -407,6 +407,15 @@ class DpuReply:
 
 
 @dataclass(slots=True)
+class DpuRetrieved:
+    """The DPU has taken what the endpoint kept of a NOTIFY_REPLY: its first bytes, headers included."""
+
+    t_ps: int
+    seq: int
+    data: bytes
+
+
+@dataclass(slots=True)
 class Tick:
     """The end of a batch: time for a look at what is owed."""
 

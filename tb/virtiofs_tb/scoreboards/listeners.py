@@ -18,6 +18,7 @@ from virtiofs_tb.scoreboards.events import (
     DpuAccess,
     DpuReply,
     DpuRequest,
+    DpuRetrieved,
     EngineControlSeen,
     EngineDoneSeen,
     EngineJobSeen,
@@ -82,6 +83,7 @@ class Listeners:
         self.on_dpu_access: list[Callable[[DpuAccess], None]] = []
         self.on_dpu_request: list[Callable[[DpuRequest], None]] = []
         self.on_dpu_reply: list[Callable[[DpuReply], None]] = []
+        self.on_dpu_retrieved: list[Callable[[DpuRetrieved], None]] = []
         self.on_mailbox_notify: list[Callable[[MailboxNotify], None]] = []
         self.on_note: list[Callable[[Note], None]] = []
         self.on_tick: list[Callable[[Tick], None]] = []

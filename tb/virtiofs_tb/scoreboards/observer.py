@@ -18,6 +18,7 @@ from virtiofs_tb.scoreboards.events import (
     DpuAccess,
     DpuReply,
     DpuRequest,
+    DpuRetrieved,
     EngineControlSeen,
     EngineDoneSeen,
     EngineJobSeen,
@@ -551,6 +552,10 @@ class Observer:
                 answered = DpuReply(t_ps, seq, record.payload)
                 for on_dpu_reply in listeners.on_dpu_reply:
                     on_dpu_reply(answered)
+            elif channel == DpuChannel.RETRIEVED:
+                taken = DpuRetrieved(t_ps, seq, record.payload)
+                for on_dpu_retrieved in listeners.on_dpu_retrieved:
+                    on_dpu_retrieved(taken)
             else:
                 access = DpuAccess(t_ps, seq, channel == 0, record.address, word0, record.status)
                 for on_access in listeners.on_dpu_access:
