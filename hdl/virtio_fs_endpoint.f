@@ -56,6 +56,7 @@ pcie/byte_unpack.sv
 pcie/completion_queue.sv
 pcie/completion_writer.sv
 pcie/dma_read.sv
+pcie/event_writer.sv
 pcie/msix.sv
 pcie/msix_table.sv
 pcie/mwr_builder.sv

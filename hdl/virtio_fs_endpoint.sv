@@ -187,13 +187,13 @@ module virtio_fs_endpoint
     logic                       event_valid, event_ready;
     queue_t                     event_queue;
     logic [15:0]                event_index;
-    logic                       unused_event;
+    logic [MAX_QUEUES-1:0]      interrupt_quiet;
+    logic                       unused_quiet;
 
-    // Neither is offered yet.
+    // Queue reset is not offered yet.
     assign queue_stop = '0;
     assign queue_clear = '0;
-    assign event_ready = 1'b1;
-    assign unused_event = &{1'b0, queue_quiet, event_valid, event_queue, event_index};
+    assign unused_quiet = &{1'b0, queue_quiet, interrupt_quiet};
 
     scheduler #(.CONTEXTS(CONTEXTS), .NUM_REQUEST_QUEUES(NUM_REQUEST_QUEUES)) scheduler (
         .clk, .flush, .queues, .device, .serve, .doorbell, .queue_stop, .queue_clear, .queue_quiet,
@@ -425,7 +425,8 @@ module virtio_fs_endpoint
 
     write_lanes #(.DATA_W(DATA_W)) write_lanes (
         .clk, .rst, .pci, .reset, .queues, .device, .cmd_valid, .cmd_ready, .cmd, .data(lane_data),
-        .done_valid, .done,
+        .done_valid, .done, .queue_stop, .queue_clear, .queue_quiet(interrupt_quiet),
+        .event_valid, .event_ready, .event_queue, .event_index,
         .sup_valid(read_valid[RD_SUPPRESS]), .sup_ready(read_ready[RD_SUPPRESS]), .sup(read[RD_SUPPRESS]),
         .sup_rsp(read_rsp[RD_SUPPRESS]), .irq_valid, .irq_ready, .irq_queue,
         .error_valid(error_valid[6]), .error_ready(error_ready[6]), .error(error[6]),

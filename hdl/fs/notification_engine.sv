@@ -131,6 +131,7 @@ module notification_engine
         out.lane = LANE_NTF;
         out.queue = chain_reg.queue;
         out.id = chain_reg.id;
+        out.slots = chain_reg.slots;
         out.used = 1'b1;
         if (state_reg == SEND) begin
             out.length = 32'(message.length);

@@ -107,6 +107,7 @@ module reply_router
         mover.part.lane = info_reg.chain.lane;
         mover.part.queue = info_reg.chain.queue;
         mover.part.id = info_reg.chain.id;
+        mover.part.slots = info_reg.chain.slots;
         if (source_reg == JOB) begin
             mover.gather = job_reg.dir == 0;
             mover.part.offset = 33'(job_reg.offset) + (job_reg.dir == 0 ? '0 : 33'(info_reg.chain.readable));

@@ -66,6 +66,7 @@ module scatter_writer
     assign cmd.addr = addr_reg;
     assign cmd.bytes = left_reg;
     assign cmd.id = now_reg.id;
+    assign cmd.slots = now_reg.slots;
     assign cmd.len = now_reg.used_len;
 
     assign beat_last = left_reg <= BEAT;
@@ -86,6 +87,7 @@ module scatter_writer
     assign released.lane = now_reg.lane;
     assign released.queue = now_reg.queue;
     assign released.ctx = now_reg.ctx;
+    assign released.slots = now_reg.slots;
     assign job_valid = state_reg == JOB;
     assign job.ctx = now_reg.ctx;
     assign job.result = JOB_OK;

@@ -1,4 +1,4 @@
-// Builds memory writes from what the lanes offer, HI first, one packet after the other without a gap: the payload's
+// Builds memory writes from what the writers offer, events first, then HI, one packet after the other without a gap: the payload's
 // first dword on lane 0 whatever the address. QUIESCE lets the packet finish that has begun on rq.
 module mwr_builder #(
     parameter int unsigned DATA_W = 256,
@@ -8,9 +8,9 @@ module mwr_builder #(
     input  logic                                         rst,
     input  logic                                         enable,
     input  logic [15:0]                                  requester_id,
-    input  logic [endpoint_pkg::LANES-1:0]               packet_valid,
-    output logic [endpoint_pkg::LANES-1:0]               packet_take,
-    input  dma_pkg::write_packet_t [endpoint_pkg::LANES-1:0] packet,
+    input  logic [dma_pkg::WRITERS-1:0]                  packet_valid,
+    output logic [dma_pkg::WRITERS-1:0]                  packet_take,
+    input  dma_pkg::write_packet_t [dma_pkg::WRITERS-1:0] packet,
 
     output logic [endpoint_pkg::LANES-1:0]               select,
     output logic [endpoint_pkg::LANES-1:0]               take,
@@ -23,7 +23,8 @@ module mwr_builder #(
     tlp_if.src                                           rq,
     output logic                                         idle,       // no packet stands half sent
     output logic                                         sent,       // a packet's last beat was accepted
-    output logic                                         sent_index, // with sent: it was a used index
+    output logic                                         sent_event, // with sent: it was an event's
+    output logic                                         sent_used,  // with sent: it made an entry used
     output endpoint_pkg::write_done_t                    sent_done
 );
     import endpoint_pkg::*;
@@ -32,19 +33,22 @@ module mwr_builder #(
 
     localparam logic [LANE_W:0] BEAT = (LANE_W + 1)'(DATA_W / 8);
 
-    // ---- choice of a lane ----
-    lane_e         lane;
+    typedef logic [$clog2(WRITERS)-1:0] writer_t;
+
+    // ---- choice of a writer ----
+    writer_t       writer;
     write_packet_t chosen;
     logic          pick;
     logic          free_next;       // nothing is being built, or its last beat is on its way
     always_comb begin
-        lane = LANE_REQ;
-        if (packet_valid[LANE_NTF]) lane = LANE_NTF;
-        if (packet_valid[LANE_HI]) lane = LANE_HI;
-        chosen = packet[lane];
+        writer = writer_t'(LANE_REQ);
+        if (packet_valid[LANE_NTF]) writer = writer_t'(LANE_NTF);
+        if (packet_valid[LANE_HI]) writer = writer_t'(LANE_HI);
+        if (packet_valid[WRITER_EVENT]) writer = writer_t'(WRITER_EVENT);
+        chosen = packet[writer];
         pick = enable && free_next && packet_valid != 0;
         packet_take = '0;
-        packet_take[lane] = pick;
+        packet_take[writer] = pick;
     end
 
     mem_request_t request;
@@ -60,7 +64,8 @@ module mwr_builder #(
     // ---- the packet being built ----
     logic         active_reg;
     logic         first_reg;
-    lane_e        lane_reg;
+    writer_t      writer_reg;
+    lane_e        lane;            // of data; an event's packet has none
     // verilator lint_off UNUSEDSIGNAL
     write_packet_t packet_reg;      // bytes: what is left of it
     // verilator lint_on UNUSEDSIGNAL
@@ -70,16 +75,17 @@ module mwr_builder #(
     logic step;
     logic ends;
     assign room = !rq.valid || rq.ready;
+    assign lane = writer_reg == writer_t'(WRITER_EVENT) ? LANE_HI : lane_e'(writer_reg);
     always_comb begin
         offset = first_reg ? LANE_W'(packet_reg.addr[1:0]) : '0;
         ends = 11'(packet_reg.bytes) + 11'(offset) <= 11'(BEAT);
         bytes = ends ? packet_reg.bytes[LANE_W:0] : BEAT - {1'b0, offset};
         finish = ends && packet_reg.finish;
-        step = active_reg && room && (packet_reg.immediate || have[lane_reg]);
+        step = active_reg && room && (packet_reg.immediate || have[lane]);
         select = '0;
-        select[lane_reg] = active_reg && !packet_reg.immediate;
+        select[lane] = active_reg && !packet_reg.immediate;
         take = '0;
-        take[lane_reg] = step && !packet_reg.immediate;
+        take[lane] = step && !packet_reg.immediate;
     end
     assign free_next = !active_reg || (step && ends);
 
@@ -87,7 +93,7 @@ module mwr_builder #(
         if (pick) begin
             active_reg <= 1'b1;
             first_reg <= 1'b1;
-            lane_reg <= lane;
+            writer_reg <= writer;
             packet_reg <= chosen;
             hdr_reg <= pack_mem_request(request);
         end else if (step) begin
@@ -111,14 +117,15 @@ module mwr_builder #(
             payload[63:0] = packet_reg.imm;
         end else if (step) begin
             for (int unsigned d = 0; d < DATA_W / 32; d++) begin
-                payload[32*d+:32] = beat[lane_reg][32*d+:32]
+                payload[32*d+:32] = beat[lane][32*d+:32]
                     & {{8{keep[4*d+3]}}, {8{keep[4*d+2]}}, {8{keep[4*d+1]}}, {8{keep[4*d]}}};
             end
         end
     end
 
     // ---- register to rq ----
-    logic        index_reg;
+    logic        event_reg;
+    logic        used_reg;
     write_done_t done_reg;
     logic        half_sent_reg;
     always_ff @(posedge clk) begin
@@ -127,8 +134,9 @@ module mwr_builder #(
             rq.last <= ends;
             rq.hdr <= hdr_reg;
             rq.data <= payload;
-            index_reg <= packet_reg.index;
-            done_reg <= '{lane: lane_reg, queue: packet_reg.queue, ctx: packet_reg.ctx};
+            event_reg <= writer_reg == writer_t'(WRITER_EVENT);
+            used_reg <= packet_reg.makes_used;
+            done_reg <= '{lane: lane, queue: packet_reg.queue, ctx: packet_reg.ctx, slots: packet_reg.slots};
         end
         if (rq.valid && rq.ready) half_sent_reg <= !rq.last;
         if (rst) begin
@@ -138,6 +146,7 @@ module mwr_builder #(
     end
     assign idle = !half_sent_reg;
     assign sent = rq.valid && rq.ready && rq.last;
-    assign sent_index = index_reg;
+    assign sent_event = event_reg;
+    assign sent_used = used_reg;
     assign sent_done = done_reg;
 endmodule

@@ -1,8 +1,8 @@
 // One lane: takes commands in order and turns each into memory writes, offered one at a time as `packet`.
 //
-// Data is cut at multiples of Max_Payload_Size, hence at 4 KiB; a used entry only at 4 KiB. A data packet is offered
-// once all of its bytes are here, so that a packet never stands still on rq. A data command of 0 bytes takes no
-// message and writes nothing.
+// Data is cut at multiples of Max_Payload_Size, hence at 4 KiB; a used entry only at 4 KiB (a packed one never: it is
+// one write of 8 aligned bytes). A data packet is offered once all of its bytes are here, so that a packet never stands
+// still on rq. A data command of 0 bytes takes no message and writes nothing.
 module write_lane #(
     parameter int unsigned DATA_W = 256,
     localparam int unsigned LANE_W = $clog2(DATA_W / 8)
@@ -15,13 +15,16 @@ module write_lane #(
     input  endpoint_pkg::write_cmd_t cmd,
     stream_if.snk                    data,
 
-    // place of a used entry
+    // place of a used entry: see used_ring
+    input  logic                     packed_ring,
     output logic                     begin_valid,
     input  logic                     begin_ready,
     output endpoint_pkg::queue_t     begin_queue,
+    output logic [15:0]              begin_slots,
     input  logic [63:0]              entry_addr,
     input  logic [63:0]              index_addr,
     input  logic [15:0]              index,
+    input  logic                     wrap,
 
     // next packet
     output logic                     packet_valid,
@@ -67,10 +70,17 @@ module write_lane #(
     logic [15:0] index_reg;
     queue_t      queue_reg;
     context_t    ctx_reg;
+    logic [15:0] slots_reg;
 
     assign begin_valid = state_reg == IDLE && head_valid && head.kind == WRITE_USED;
     assign begin_queue = head.queue;
+    assign begin_slots = head.slots;
     assign head_ready = state_reg == IDLE && (head.kind == WRITE_DATA || begin_ready);
+
+    // Of a used descriptor: AVAIL (bit 7) and USED (bit 15) are the wrap counter, and the length counts where something
+    // was written (WRITE, bit 1; virtio 1.4, 2.8.4).
+    logic [15:0] used_flags;
+    assign used_flags = {wrap, 7'b0, wrap, 5'b0, head.len != 0, 1'b0};
 
     // ---- the next packet ----
     logic [11:0] block_mask;
@@ -86,9 +96,10 @@ module write_lane #(
         room = {1'b0, block_mask} + 13'd1 - {1'b0, addr_reg[11:0] & block_mask};
         ends = left_reg <= 32'(room);
         packet.immediate = state_reg != DATA;
-        packet.index = state_reg == INDEX;
+        packet.makes_used = state_reg == INDEX || (state_reg == ENTRY && packed_ring);
         packet.queue = queue_reg;
         packet.ctx = ctx_reg;
+        packet.slots = slots_reg;
         packet.addr = addr_reg;
         packet.bytes = ends ? left_reg[9:0] : room[9:0];
         packet.finish = ends;
@@ -130,6 +141,7 @@ module write_lane #(
                 if (head_valid && head_ready) begin
                     queue_reg <= head.queue;
                     ctx_reg <= head.ctx;
+                    slots_reg <= head.slots;
                     if (head.kind == WRITE_DATA) begin
                         addr_reg <= head.addr;
                         left_reg <= head.bytes;
@@ -137,7 +149,7 @@ module write_lane #(
                     end else begin
                         addr_reg <= entry_addr;
                         left_reg <= 32'd8;
-                        imm_reg <= {head.len, 16'b0, head.id};
+                        imm_reg <= packed_ring ? {used_flags, head.id, head.len} : {head.len, 16'b0, head.id};
                         index_addr_reg <= index_addr;
                         index_reg <= index;
                         state_reg <= ENTRY;
@@ -150,7 +162,7 @@ module write_lane #(
                     left_reg <= left_reg - 32'(packet.bytes);
                     imm_reg <= {32'b0, imm_reg[63:32]};    // an entry is cut in its middle or not at all
                     if (ends) state_reg <= IDLE;
-                    if (ends && state_reg == ENTRY) begin
+                    if (ends && state_reg == ENTRY && !packed_ring) begin
                         addr_reg <= index_addr_reg;
                         left_reg <= 32'd2;
                         imm_reg <= {32'b0, index_reg, 16'b0};    // upper half of the ring's first dword

@@ -1,5 +1,6 @@
 // Writes to host memory: three in-order lanes of commands share one stream of posted packets, HI first. A used entry,
-// its index, the suppression read that follows and the interrupt are the tail of a lane's work.
+// what makes it used, the suppression read that follows and the interrupt are the tail of a lane's work. Beside them,
+// what tells the driver from where on to kick.
 module write_lanes #(
     parameter int unsigned DATA_W = 256
 ) (
@@ -13,8 +14,15 @@ module write_lanes #(
     output logic [endpoint_pkg::LANES-1:0]                    cmd_ready,
     input  endpoint_pkg::write_cmd_t [endpoint_pkg::LANES-1:0] cmd,
     stream_if.snk                                             data[endpoint_pkg::LANES],
-    output logic                                              done_valid,
+    output logic                                              done_valid,     // a used entry is out
     output endpoint_pkg::write_done_t                         done,
+    input  logic [endpoint_pkg::MAX_QUEUES-1:0]               queue_stop,
+    input  logic [endpoint_pkg::MAX_QUEUES-1:0]               queue_clear,
+    output logic [endpoint_pkg::MAX_QUEUES-1:0]               queue_quiet,
+    input  logic                                              event_valid,    // avail_event of a split queue
+    output logic                                              event_ready,    // is out
+    input  endpoint_pkg::queue_t                              event_queue,
+    input  logic [15:0]                                       event_index,
     output logic                                              sup_valid,
     input  logic                                              sup_ready,
     output endpoint_pkg::read_req_t                           sup,
@@ -34,9 +42,8 @@ module write_lanes #(
 
     localparam int unsigned LANE_W = $clog2(DATA_W / 8);
 
-    // The split ring without VIRTIO_F_EVENT_IDX needs nothing of the device's state.
     logic unused;
-    assign unused = &{1'b0, device, pci};
+    assign unused = &{1'b0, pci};
 
     logic forget;
     assign forget = rst || reset.clear;
@@ -45,18 +52,22 @@ module write_lanes #(
     logic [LANES-1:0] begin_valid;
     logic [LANES-1:0] begin_ready;
     queue_t [LANES-1:0] begin_queue;
+    logic [LANES-1:0][15:0] begin_slots;
     logic [63:0] entry_addr;
     logic [63:0] index_addr;
     logic [15:0] index;
+    logic wrap;
+    logic [15:0] done_place;
     used_ring places (
-        .clk, .rst(forget), .queues, .begin_valid, .begin_ready, .begin_queue,
-        .entry_addr, .index_addr, .index, .sent(done_valid), .sent_queue(done.queue)
+        .clk, .rst(forget), .queue_clear, .queues, .packed_ring(device.ring_packed),
+        .begin_valid, .begin_ready, .begin_queue, .begin_slots, .entry_addr, .index_addr, .index, .wrap,
+        .sent(done_valid), .sent_queue(done.queue), .sent_place(done_place)
     );
 
     // ---- lanes ----
-    logic [LANES-1:0] packet_valid;
-    logic [LANES-1:0] packet_take;
-    write_packet_t [LANES-1:0] packet;
+    logic [WRITERS-1:0] packet_valid;
+    logic [WRITERS-1:0] packet_take;
+    write_packet_t [WRITERS-1:0] packet;
     logic [LANES-1:0] select;
     logic [LANES-1:0] take;
     logic [LANE_W-1:0] offset;
@@ -67,27 +78,37 @@ module write_lanes #(
     for (genvar l = 0; l < int'(LANES); l++) begin : g_lane
         write_lane #(.DATA_W(DATA_W)) lane (
             .clk, .rst(forget), .mps(pci.mps), .cmd_valid(cmd_valid[l]), .cmd_ready(cmd_ready[l]), .cmd(cmd[l]),
-            .data(data[l]), .begin_valid(begin_valid[l]), .begin_ready(begin_ready[l]), .begin_queue(begin_queue[l]),
-            .entry_addr, .index_addr, .index,
+            .data(data[l]), .packed_ring(device.ring_packed), .begin_valid(begin_valid[l]),
+            .begin_ready(begin_ready[l]), .begin_queue(begin_queue[l]), .begin_slots(begin_slots[l]),
+            .entry_addr, .index_addr, .index, .wrap,
             .packet_valid(packet_valid[l]), .packet_take(packet_take[l]), .packet(packet[l]),
             .select(select[l]), .take(take[l]), .offset, .bytes, .finish, .have(have[l]), .beat(beat[l])
         );
     end
 
-    // ---- packets ----
+    // ---- events ----
     logic sent;
-    logic sent_index;
+    logic sent_event;
+    event_writer events (
+        .clk, .rst(forget), .queues, .event_valid, .event_ready, .event_queue, .event_index,
+        .packet_valid(packet_valid[WRITER_EVENT]), .packet_take(packet_take[WRITER_EVENT]),
+        .packet(packet[WRITER_EVENT]), .sent(sent && sent_event)
+    );
+
+    // ---- packets ----
+    logic sent_used;
     mwr_builder #(.DATA_W(DATA_W)) builder (
         .clk, .rst(forget), .enable(pci.bus_master && !reset.quiesce), .requester_id(pci.requester_id),
         .packet_valid, .packet_take, .packet, .select, .take, .offset, .bytes, .finish, .have, .beat,
-        .rq, .idle, .sent, .sent_index, .sent_done(done)
+        .rq, .idle, .sent, .sent_event, .sent_used, .sent_done(done)
     );
-    assign done_valid = sent && sent_index;
+    assign done_valid = sent && sent_used;
 
     // ---- interrupts ----
     logic suppressed;
     used_interrupt interrupts (
-        .clk, .rst(forget), .enable(!reset.quiesce), .queues, .used(done_valid), .used_queue(done.queue),
+        .clk, .rst(forget), .enable(!reset.quiesce), .device, .queues, .queue_stop, .queue_quiet,
+        .used(done_valid), .used_done(done), .used_place(done_place),
         .sup_valid, .sup_ready, .sup, .sup_rsp, .irq_valid, .irq_ready, .irq_queue, .suppressed,
         .error_valid, .error_ready, .error
     );

@@ -57,14 +57,19 @@ package dma_pkg;
         logic        late;          // the request had timed out before
     } tag_update_t;
 
-    // A memory write that a lane offers.
+    // Who offers memory writes: the lanes, and the one that tells drivers when to kick.
+    localparam int unsigned WRITERS = LANES + 1;
+    localparam int unsigned WRITER_EVENT = LANES;
+
+    // A memory write that a writer offers.
     typedef struct packed {
         logic        immediate;     // payload is `imm`, first dword low; else it comes from the lane's data
-        logic        index;         // a used index: acceptance is reported
+        logic        makes_used;    // the last write of a used entry: acceptance is reported
         // verilator lint_off SYMRSVDWORD
         queue_t      queue;         // the specification's word, and C++'s too
         // verilator lint_on SYMRSVDWORD
         context_t    ctx;
+        logic [15:0] slots;
         logic [63:0] addr;
         logic [9:0]  bytes;
         logic        finish;        // ends the lane's message

@@ -153,7 +153,7 @@ package endpoint_pkg;
 
     typedef enum logic {
         WRITE_DATA,        // `bytes` bytes at `addr`, taken from the lane's data stream (one message)
-        WRITE_USED         // used entry {id, len} of `queue`, index, suppression read, interrupt
+        WRITE_USED         // used entry {id, len} of `queue`, what makes it used, suppression read, interrupt
     } write_kind_e;
 
     typedef struct packed {
@@ -163,14 +163,16 @@ package endpoint_pkg;
         logic [63:0] addr;
         logic [31:0] bytes;
         logic [15:0] id;
+        logic [15:0] slots;        // of the ring, that the chain takes up
         logic [31:0] len;
     } write_cmd_t;
 
-    // A used index left on rq.
+    // What made an entry used has left on rq: the used index of a split ring, the descriptor itself of a packed one.
     typedef struct packed {
-        lane_e    lane;
-        queue_t   queue;
-        context_t ctx;
+        lane_e       lane;
+        queue_t      queue;
+        context_t    ctx;
+        logic [15:0] slots;
     } write_done_t;
 
     // ---- chains ----

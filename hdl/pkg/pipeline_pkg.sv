@@ -116,6 +116,7 @@ package pipeline_pkg;
         lane_e       lane;
         queue_t      queue;
         logic [15:0] id;
+        logic [15:0] slots;
         logic [32:0] offset;
         logic [31:0] length;
         logic        used;           // else a mover job, answered with mover_done
