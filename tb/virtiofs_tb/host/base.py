@@ -105,7 +105,7 @@ class HostBase:
         return [*self.root.owed(), *(f"task {where}" for where in self.loop.pending())]
 
     def snapshot(self, address: int, size: int) -> None:
-        """Put memory as the endpoint can see it at this moment into the log."""
+        """Put memory as the endpoint can see it at this moment into the log, by an address of memory."""
         now = self.loop.now_ps
         data = self.memory.at(address, size, now)
         self.log.append(now, Kind.SNAPSHOT, address=address, payload=data)

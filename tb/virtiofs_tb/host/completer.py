@@ -16,12 +16,13 @@ from virtiofs_tb.host.link import HOST_ID, Link, Violations
 from virtiofs_tb.host.log import Channel, Kind, ObservationLog, Record
 from virtiofs_tb.host.loop import Loop
 from virtiofs_tb.host.memory import HostMemory
-from virtiofs_tb.host.port import Fault, FaultPlan, Interrupt
+from virtiofs_tb.host.port import Access, Fault, FaultPlan, Interrupt
 from virtiofs_tb.host.timing import LogUniform, Timing
 
 MSI_WINDOW = range(0xFEE0_0000, 0xFEF0_0000)
 
 _MRD, _MWR, _CPLD = int(TlpKind.MRD), int(TlpKind.MWR), int(TlpKind.CPLD)
+_UR = int(CompletionStatus.UR)
 _EP = 0x4000
 _ONE_RUN = frozenset(last << 4 | first for first in (0x8, 0xC, 0xE, 0xF) for last in (0x1, 0x3, 0x7, 0xF))
 """Byte enables of several dwords that leave no hole."""
@@ -125,6 +126,15 @@ class Completer:
             return
         self.reads += 1
         self._violations.check_memory_request(record, dwords)
+        translated = self._translate(record, 4 * dwords, Access.READ)
+        if translated is None:
+            loop, now = self._loop, record.t_ps
+            refused = _Read(key, now, address, end, address, end, self._memory.hold(now))
+            self._reads[key] = refused
+            request = tlp.decode(record.hdr)
+            loop.call_at(now + self._latency.at(self._random()), lambda: self._fail_read(refused, request, _UR))
+            return
+        address, end = translated, translated + 4 * dwords
         enables = dw1 & 0xFF
         if enables == 0xFF or enables == 0x0F:
             first, last_end = address, end
@@ -217,6 +227,11 @@ class Completer:
             return
         self.writes += 1
         self._violations.check_memory_request(record, len(payload) >> 2)
+        translated = self._translate(record, len(payload), Access.WRITE)
+        if translated is None:
+            return
+        moved = translated - address
+        address, end = translated, translated + len(payload)
         if dw0 & _EP:
             self._violations.add(record, f"write to 0x{address:x} is poisoned")
         elif not self._memory.mapped(address, len(payload)):
@@ -228,7 +243,19 @@ class Completer:
             self._memory.write_at(first, payload[first - address : first - address + size], record.t_ps)
         else:
             for start, data in tlp.write_runs(tlp.decode(record.hdr, payload)):
-                self._memory.write_at(start, data, record.t_ps)
+                self._memory.write_at(start + moved, data, record.t_ps)
+
+    def _translate(self, record: Record, size: int, access: Access) -> int | None:
+        """The address in memory, where the device's addresses are mapped; None for what the map refuses."""
+        io_map = self._memory.io_map
+        if io_map is None:
+            return record.address
+        address = io_map.translate(record.address, size, access)
+        if address is None and not io_map.expected(record.address):
+            end = record.address + size
+            what = f"{access.name} of 0x{record.address:x}..0x{end:x}, which is not mapped for the device (RSVD-R04)"
+            self._violations.add(record, what)
+        return address
 
     def _msi(self, record: Record) -> None:
         """An MSI-X message is an aligned dword write (PCI 3.0, 6.8.3.4)."""

@@ -17,6 +17,8 @@ from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable
 
+from virtiofs_tb.host.io_map import IoMap
+
 LOW_BASE = 0x1000_0000
 HIGH_BASE = 0x12_4000_0000
 DEFAULT_SIZE = 64 << 20
@@ -119,11 +121,20 @@ class Watch:
 class HostMemory:
     """Memory as driver, root port and other processes see it (host/port.py: HostMemory is the driver's part).
 
-    clock: the simulated time in ps, for stores that take effect now.
+    clock: the simulated time in ps, for stores that take effect now. translates: it can put a map between the device
+    and itself; io_map: the one in force, None while the device's addresses are those of memory.
     """
 
-    def __init__(self, clock: Callable[[], int], low_size: int = DEFAULT_SIZE, high_size: int = DEFAULT_SIZE) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], int],
+        low_size: int = DEFAULT_SIZE,
+        high_size: int = DEFAULT_SIZE,
+        translates: bool = True,
+    ) -> None:
         self._clock = clock
+        self._translates = translates
+        self.io_map: IoMap | None = None
         self.low = Region(LOW_BASE, low_size)
         self.high = Region(HIGH_BASE, high_size)
         self._low_arena = Allocator(self.low.base, self.low.end)
@@ -154,6 +165,11 @@ class HostMemory:
         old, self.low = self.low, Region(base, size, fd, offset)
         old.close()
         self._low_arena = Allocator(base, base)
+
+    def translate(self, on: bool) -> IoMap | None:
+        """A new map for the device's addresses, or none; None too where a peer has them translated elsewhere."""
+        self.io_map = IoMap() if on and self._translates else None
+        return self.io_map
 
     # ---- loads and stores ----
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from enum import IntFlag
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from virtiofs_model.layouts.dpu import NotifyResult as NotifyResult
@@ -24,7 +25,8 @@ class HostCaps:
     tlp: packets are visible; time: simulated time is exact; dpu: the DPU's side is reachable; faults: completions
     can be made to fail; dpu_client: the DPU can be a client of the file system; announcer: the endpoint itself tells
     the driver what the DPU changes; locks: the file system grants them, and lets requests wait for them; intx, flr: the
-    function has them.
+    function has them. packed, event_idx, in_order, ring_reset: these features can be offered; doorbell_data:
+    NOTIFICATION_DATA and NOTIF_CONFIG_DATA can; iommu: so can ACCESS_PLATFORM, and the host translates addresses.
     """
 
     tlp: bool = False
@@ -36,6 +38,12 @@ class HostCaps:
     faults: bool = False
     intx: bool = False
     flr: bool = False
+    packed: bool = False
+    event_idx: bool = False
+    in_order: bool = False
+    ring_reset: bool = False
+    doorbell_data: bool = False
+    iommu: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,29 @@ class Task(Protocol[T_co]):
     async def join(self) -> T_co: ...
 
 
+class Access(IntFlag):
+    """What a device may do to memory that is mapped for it."""
+
+    READ = 1
+    WRITE = 2
+
+
+class IoSpace(Protocol):
+    """I/O virtual addresses of one device: the only ones at which it reaches memory while the map is in force."""
+
+    def map(self, address: int, size: int, access: Access) -> int:
+        """Make [address, address + size) of memory reachable; returns its I/O virtual address."""
+        ...
+
+    def unmap(self, io_address: int) -> None:
+        """Take back what `map` gave. Raises ValueError for any other address."""
+        ...
+
+    def revoke(self, io_address: int) -> None:
+        """The same, on purpose while the device may still use it: an access is refused, and is no violation."""
+        ...
+
+
 class HostMemory(Protocol):
     """The driver's view of host memory: loads, stores that take effect now, and an allocator."""
 
@@ -82,6 +113,11 @@ class HostMemory(Protocol):
         ...
 
     def free(self, address: int) -> None: ...
+
+    def translate(self, on: bool) -> IoSpace | None:
+        """From now on the device's accesses go through a new and empty map of addresses (on), or reach memory as they
+        are. None where they are not translated, or cannot be."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -135,7 +171,7 @@ class DpuPort(Protocol):
         ...
 
     async def retrieved(self) -> bytes | None:
-        """Take the NOTIFY_REPLY that is kept, at most its first 1024 bytes with all headers; None where there is none."""
+        """Take the NOTIFY_REPLY that is kept, its first 1024 bytes at most; None where there is none."""
         ...
 
     async def set_time(self, seconds: int, nanoseconds: int) -> None:

@@ -64,7 +64,7 @@ class QemuHost(HostBase):
     ) -> None:
         loop = Loop()
         log = log if log is not None else ObservationLog()
-        memory = HostMemory(lambda: loop.now_ps)
+        memory = HostMemory(lambda: loop.now_ps, translates=False)
         try:
             self.machine = QemuMachine(memory, directory, options)
         except BaseException:
