@@ -10,7 +10,8 @@ import pytest
 from virtiofs_model.layouts.virtio import DescFlags, VirtqDesc
 from virtiofs_tb.driver.errors import DriverError, DriverTimeout, QueueStopped
 from virtiofs_tb.driver.layout import ChainPlan, LayoutLimits, linux_plan, place, random_plan
-from virtiofs_tb.driver.virtqueue import ChainShape, Placement, Publish, Segment, SplitQueue
+from virtiofs_tb.driver.split_queue import SplitQueue
+from virtiofs_tb.driver.virtqueue import ChainShape, Placement, Publish, RingOptions, Segment
 from virtiofs_tb.host.base import HostBase
 from virtiofs_tb.host.log import Header, ObservationLog
 from virtiofs_tb.host.loop import Loop
@@ -32,11 +33,12 @@ class NoLink:
 class FakeDevice:
     """Reads the rings as the specification says and uses chains when told to; counts doorbells."""
 
-    def __init__(self, size: int = 8, seed: int = 1, publish: Publish = Publish.SPREAD) -> None:
+    def __init__(self, size: int = 8, seed: int = 1, publish: Publish = Publish.SPREAD, **options: bool) -> None:
         self.host = HostBase(Loop(), NoLink(), ObservationLog(), seed)
         self.doorbells = 0
         self.automatic: Callable[[int], int] | None = None  # head -> used length
-        self.queue = SplitQueue(self.host, 3, size, random.Random(seed), self._doorbell, True, publish)
+        chosen = RingOptions(**{"indirect": True, **options}, publish=publish)
+        self.queue = SplitQueue(self.host, 3, size, random.Random(seed), self._doorbell, chosen)
         self._seen = 0
         self._used = 0
 
@@ -102,7 +104,7 @@ def test_what_the_device_walks_is_what_was_added(shape: ChainShape, publish: Pub
             wanted = segments(count, count // 2)
             token = await device.queue.add(wanted, shape)
             [head] = device.new_heads()
-            assert head == token.head and device.chain(head) == wanted
+            assert head == token.id and device.chain(head) == wanted
             device.use(head, 0)
             device.queue.harvest()
 
@@ -145,7 +147,7 @@ def test_no_doorbell_while_the_device_asks_for_silence() -> None:
 @pytest.mark.parametrize(
     ("misbehave", "message"),
     [
-        (lambda device, head: device.use((head + 1) % 8, 0), r"used\.ring\[0\]\.id.*head of a chain in flight"),
+        (lambda device, head: device.use((head + 1) % 8, 0), r"used\.ring\[0\]\.id.*id of a chain in flight"),
         (lambda device, head: device.use(0xFFFF_FFFF, 0), r"used\.ring\[0\]\.id: 0xFFFFFFFF"),
         (lambda device, head: device.use(head, 1000), r"used length of chain.*0x3E8, expected at most 8"),
         (lambda device, head: (device.use(head, 0), device.use(head, 0)), r"used\.idx.*at most 1 more"),
@@ -157,7 +159,7 @@ def test_an_impossible_used_entry_is_reported(misbehave: Callable[[FakeDevice, i
 
     async def main() -> None:
         token = await device.queue.add(segments(1, 0))
-        misbehave(device, token.head)
+        misbehave(device, token.id)
         device.queue.harvest()
         with pytest.raises(DriverError, match=message):
             await device.queue.wait(token)
@@ -172,9 +174,9 @@ def test_a_lost_interrupt_is_told_from_a_lost_reply() -> None:
         token = await device.queue.add(segments(1, 0))
         with pytest.raises(DriverTimeout, match="not used"):
             await device.queue.wait(token, 1_000_000)
-        device.use(token.head, 0)
+        device.use(token.id, 0)
         other = await device.queue.add(segments(1, 0))
-        device.use(other.head, 0)
+        device.use(other.id, 0)
         with pytest.raises(DriverTimeout, match="interrupt for chain"):
             await device.queue.wait(other, 1_000_000)
 
@@ -210,7 +212,7 @@ def test_polling_needs_no_interrupt() -> None:
 
     async def main() -> None:
         token = await device.queue.add(segments(1, 0))
-        device.host.loop.call_at(device.host.now_ps() + 5_000_000, lambda: device.use(token.head, 4))
+        device.host.loop.call_at(device.host.now_ps() + 5_000_000, lambda: device.use(token.id, 4))
         assert await device.queue.wait(token) == 4
 
     device.host.loop.run(main())

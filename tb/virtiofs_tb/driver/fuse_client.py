@@ -28,7 +28,7 @@ from .layout import (
     whole_plan,
 )
 from .virtio import VirtioFsDevice
-from .virtqueue import DEFAULT_TIMEOUT_PS, SplitQueue
+from .virtqueue import DEFAULT_TIMEOUT_PS, Virtqueue
 
 MAX_ERRNO = 511
 """Linux refuses replies with error <= -512."""
@@ -96,7 +96,7 @@ class FuseClient:
             raise DriverError("FUSE_INIT reply (error, major)", (reply.error, out.major), (0, FUSE_KERNEL_VERSION))
         return out
 
-    async def call(self, opcode: Opcode, nodeid: int = 0, body: bytes = b"", queue: SplitQueue | None = None) -> Reply:
+    async def call(self, opcode: Opcode, nodeid: int = 0, body: bytes = b"", queue: Virtqueue | None = None) -> Reply:
         """Build and send a request and wait for its reply."""
         return await self.request(self.build(opcode, nodeid, body), queue=queue)
 
@@ -104,7 +104,7 @@ class FuseClient:
         self,
         message: bytes,
         writable: int | None = None,
-        queue: SplitQueue | None = None,
+        queue: Virtqueue | None = None,
         plan: ChainPlan | None = None,
         timeout_ps: int | None = DEFAULT_TIMEOUT_PS,
         before: Callable[[PlacedChain], None] | None = None,
@@ -121,7 +121,7 @@ class FuseClient:
             writable = operation.reply_limit(message)
         if queue is None:
             queue = self.device.hiprio if operation.hiprio else self._pick_queue()
-        plan = plan or self.plan(message, writable)
+        plan = plan or self.plan(message, writable, queue)
         memory = self.device.host.memory
         placed = place(plan, memory, message)
         if before is not None:
@@ -133,14 +133,18 @@ class FuseClient:
             memory.free(placed.base)  # the device was reset; after any other error it may still write there
             raise
         reply_bytes = placed.gather(memory, used)
+        if not token.exact:  # of a batch's chains but the last the length is not told
+            used = min(used, int.from_bytes(reply_bytes[:4], "little"))
+            reply_bytes = reply_bytes[:used]
         memory.free(placed.base)
         self.counts[f"request {operation.opcode.name}"] += 1
         return self._check(operation.opcode, message, used, reply_bytes, writable)
 
-    def plan(self, message: bytes, writable: int) -> ChainPlan:
-        """The layout that this client's policy gives this request."""
+    def plan(self, message: bytes, writable: int, queue: Virtqueue | None = None) -> ChainPlan:
+        """The layout that this client's policy gives this request, on any queue where none is named."""
         indirect = self.device.negotiated(Feature.INDIRECT_DESC)
-        limit = min([MAX_DESCRIPTORS, *(queue.size for queue in self.device.queues.values())])  # SPLIT-IND-R03
+        sizes = [each.size for each in self.device.queues.values()] if queue is None else [queue.size]
+        limit = min([MAX_DESCRIPTORS, *sizes])  # SPLIT-IND-R03
         if self.rng is not None:
             return random_plan(self.rng, len(message), writable, limit, indirect, self.limits)
         operation = OPERATIONS[int.from_bytes(message[4:8], "little")]
@@ -148,10 +152,9 @@ class FuseClient:
         sized = operation.kind in (ReplyKind.SIZED, ReplyKind.TARGET)
         writable_head = min(writable, OUT_HEADER_SIZE) if sized else writable
         plan = linux_plan(head, len(message) - head, writable_head, writable - writable_head, indirect)
-        largest = max(queue.size for queue in self.device.queues.values())
-        return plan if plan.descriptors <= largest else whole_plan(len(message), writable, indirect)
+        return plan if plan.descriptors <= max(sizes) else whole_plan(len(message), writable, indirect)
 
-    def _pick_queue(self) -> SplitQueue:
+    def _pick_queue(self) -> Virtqueue:
         self._next_queue += 1
         return self.device.request_queue(self._next_queue - 1)
 

@@ -9,7 +9,7 @@ from virtiofs_model.layouts.fuse_constants import FUSE_LK_FLOCK, FUSE_RELEASE_FL
 from virtiofs_tb.host.port import HostPort, Task
 
 from .fuse_client import FuseClient
-from .virtqueue import SplitQueue
+from .virtqueue import Virtqueue
 
 F_RDLCK, F_WRLCK, F_UNLCK = 0, 1, 2
 LAST_BYTE = (1 << 63) - 1
@@ -55,7 +55,7 @@ class FileLocks:
         kind: int = F_WRLCK,
         what: Range = ALL_BYTES,
         flock: bool = False,
-        queue: SplitQueue | None = None,
+        queue: Virtqueue | None = None,
     ) -> tuple[int, int, int, int]:
         """GETLK: type, first and last byte and pid of what is in the way."""
         reply = await self._client.request(self.build(Opcode.GETLK, owner, kind, what, flock), queue=queue)
@@ -63,7 +63,7 @@ class FileLocks:
         return lock.type, lock.start, lock.end, lock.pid
 
     async def set(
-        self, owner: int, kind: int, what: Range = ALL_BYTES, flock: bool = False, queue: SplitQueue | None = None
+        self, owner: int, kind: int, what: Range = ALL_BYTES, flock: bool = False, queue: Virtqueue | None = None
     ) -> int:
         """SETLK."""
         reply = await self._client.request(self.build(Opcode.SETLK, owner, kind, what, flock), queue=queue)
@@ -79,7 +79,7 @@ class FileLocks:
         kind: int = F_WRLCK,
         what: Range = ALL_BYTES,
         flock: bool = False,
-        queue: SplitQueue | None = None,
+        queue: Virtqueue | None = None,
     ) -> Waiter:
         """SETLKW. It may wait for ever."""
         message = self.build(Opcode.SETLKW, owner, kind, what, flock)

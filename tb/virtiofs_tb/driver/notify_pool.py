@@ -14,7 +14,7 @@ from virtiofs_model.layouts.fuse_operations import OUT_HEADER_SIZE
 from virtiofs_tb.host.port import HostPort
 
 from .errors import DriverError, DriverTimeout, QueueStopped
-from .virtqueue import DEFAULT_TIMEOUT_PS, ChainShape, Segment, SplitQueue, Token
+from .virtqueue import DEFAULT_TIMEOUT_PS, ChainShape, Segment, Token, Virtqueue
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class NotifyPool:
     """
 
     def __init__(
-        self, host: HostPort, queue: SplitQueue, notify_buf_size: int, counts: Counter[str] | None = None
+        self, host: HostPort, queue: Virtqueue, notify_buf_size: int, counts: Counter[str] | None = None
     ) -> None:
         self.host = host
         self.queue = queue
@@ -167,10 +167,8 @@ class NotifyPool:
                 return
 
     async def _poll(self) -> None:
-        """Queue 1 has no vector: watch its used index, and look up at times whether the queue was reset."""
-        last = self.host.memory.read(self.queue.used + 2, 2)
-        await self.host.wait_memory(self.queue.used + 2, 2, lambda seen: seen != last, DEFAULT_TIMEOUT_PS // 50)
-        self.queue.harvest()
+        """Queue 1 has no vector: wait for a used entry, and look up at times whether the queue was reset."""
+        await self.queue.next_used(DEFAULT_TIMEOUT_PS // 50)
 
     async def _collect(self) -> None:
         while self._used and self._used[0] in self._posted:

@@ -1,4 +1,4 @@
-"""Initialisation of a virtio-fs device over PCI: status machine, features, queues, vectors, reset.
+"""Initialisation of a virtio-fs device over PCI: status machine, features, queues, vectors, resets.
 
 The driver accepts only features that it implements (FEAT-R04, FEAT-R05), writes status bits in the prescribed order
 (INIT-R01), never clears one but by reset (STATUS-R02), and gives up with FAILED (INIT-R06).
@@ -14,6 +14,7 @@ from enum import Enum
 from virtiofs_model.layouts.virtio import (
     VIRTIO_FS_TAG_SIZE,
     VIRTIO_MSI_NO_VECTOR,
+    VIRTQ_MAX_SIZE,
     CfgType,
     DeviceStatus,
     Feature,
@@ -22,11 +23,27 @@ from virtiofs_model.layouts.virtio import (
 )
 from virtiofs_tb.host.port import HostPort, Interrupt
 
-from .errors import DriverError, DriverTimeout, QueueStopped
+from .dma import DmaMapper
+from .errors import DriverError, DriverTimeout, QueueStopped, check
+from .packed_queue import PackedQueue
 from .pci import PciFunction, RegisterBlock
-from .virtqueue import Publish, SplitQueue
+from .split_queue import SplitQueue
+from .virtqueue import Publish, RingOptions, Virtqueue
 
-KNOWN_FEATURES = Feature.VERSION_1.mask | Feature.INDIRECT_DESC.mask | Feature.FS_NOTIFICATION.mask
+USUAL_FEATURES = Feature.VERSION_1.mask | Feature.INDIRECT_DESC.mask | Feature.FS_NOTIFICATION.mask
+"""What this driver asks for unless it is told otherwise, and what our endpoint offers after reset."""
+
+RING_FEATURES = (
+    Feature.EVENT_IDX,
+    Feature.ACCESS_PLATFORM,
+    Feature.RING_PACKED,
+    Feature.IN_ORDER,
+    Feature.ORDER_PLATFORM,
+    Feature.NOTIFICATION_DATA,
+    Feature.NOTIF_CONFIG_DATA,
+    Feature.RING_RESET,
+)
+KNOWN_FEATURES = USUAL_FEATURES | sum(feature.mask for feature in RING_FEATURES)
 """What this driver implements. Anything else that is offered is ignored (FEAT-R04)."""
 
 RESET_TIMEOUT_PS = 5_000_000_000
@@ -47,16 +64,20 @@ class Vectors(Enum):
 class Settings:
     """What the driver asks for. request_queues: how many it uses (FS-CFG-R02), None for all.
 
-    queue_size: largest size it takes, a power of two (None: the device's maximum). literal: where the notification
-    feature is not negotiated, take the literal reading, in which index 1 is absent and requests start at 2.
+    queue_size: largest size it takes, of a split ring a power of two (None: the device's maximum); queue_sizes: the
+    same for single queues, by index. literal: where the notification feature is not negotiated, take the literal
+    reading, in which index 1 is absent and requests start at 2. batches: under IN_ORDER the device may use several
+    buffers with one entry.
     """
 
-    features: int = KNOWN_FEATURES
+    features: int = USUAL_FEATURES
     queue_size: int | None = None
+    queue_sizes: dict[int, int] = field(default_factory=dict)
     request_queues: int | None = None
     vectors: Vectors = Vectors.EACH
     publish: Publish = Publish.SPREAD
     literal: bool = False
+    batches: bool = False
 
 
 @dataclass
@@ -77,6 +98,14 @@ class QueueRoles:
     requests: list[int] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Doorbell:
+    """offset: bytes, in the BAR; value: what names the queue in it."""
+
+    offset: int
+    value: int
+
+
 class VirtioFsDevice:
     """The driver's handle of one device; `initialise` may be called again after `reset`."""
 
@@ -88,13 +117,14 @@ class VirtioFsDevice:
         self.offered = 0
         self.config = FsConfig()
         self.roles = QueueRoles()
-        self.queues: dict[int, SplitQueue] = {}
+        self.queues: dict[int, Virtqueue] = {}
         self.settings = Settings()
         self.config_changed = host.event()
         self.interrupts = 0
         self.last_interrupt_ps = 0  # when it arrived, not when it was handled
-        self._by_vector: dict[int, list[SplitQueue]] = {}
-        self._notify_off: dict[int, int] = {}
+        self._by_vector: dict[int, list[Virtqueue]] = {}
+        self._doorbells: dict[int, _Doorbell] = {}
+        self._dma = DmaMapper()
         self._common: RegisterBlock | None = None
         self._device: RegisterBlock | None = None
         host.on_interrupt(self._interrupted)
@@ -137,6 +167,7 @@ class VirtioFsDevice:
         self._by_vector.clear()
         self.config_changed.clear()
         self.features = 0
+        self._dma = DmaMapper(self.host.memory.translate(False))
 
     async def initialise(self, settings: Settings | None = None) -> None:
         """Reset up to FEATURES_OK, queues and vectors; `start` sets DRIVER_OK. Sets FAILED when it cannot go on."""
@@ -195,27 +226,57 @@ class VirtioFsDevice:
         return await self.common.read("queue_size")
 
     async def ring_doorbell(self, index: int) -> None:
-        """The 16-bit doorbell of a queue (PCI-KICK-R01, PCI-KICK-R03)."""
+        """The doorbell of a queue: its index or what the device wants in place of it, 16 bits; with NOTIFICATION_DATA
+        32 bits, of which the upper half says how far the ring is filled (PCI-KICK-R01 to R06, KICK-RI1)."""
+        doorbell = self._doorbells[index]
         place = self.pci.structure(CfgType.NOTIFY_CFG)
-        offset = place.offset + self._notify_off[index] * place.notify_off_multiplier
-        await self.host.bar_write(self.pci.fn, place.bar, offset, 2, index)
+        size, value = 2, doorbell.value
+        if self.negotiated(Feature.NOTIFICATION_DATA):
+            size, value = 4, value | self._running(index).position << 16
+        await self.host.bar_write(self.pci.fn, place.bar, doorbell.offset, size, value)
 
-    def request_queue(self, number: int) -> SplitQueue:
+    async def reset_queue(self, index: int) -> None:
+        """Reset one queue and give its rings back (RING_RESET). One call at a time: it uses queue_select."""
+        await self.common.write("queue_select", index)
+        await self.common.write("queue_reset", 1)
+        end = self.host.now_ps() + RESET_TIMEOUT_PS
+        pause = FIRST_POLL_PS
+        while (seen := await self.common.read("queue_reset")) != 0:  # PCI-COMMON-R07, VQRST-R01
+            if self.host.now_ps() >= end:
+                raise DriverTimeout(f"queue_reset of queue {index}", seen, 0, "PCI-COMMON-D14")
+            await self.host.sleep(pause)
+            pause = min(2 * pause, LAST_POLL_PS)
+        enabled = await self.common.read("queue_enable")
+        check(f"queue_enable of queue {index} after its reset", enabled, 0, "PCI-COMMON-D14")
+        queue = self.queues.pop(index)
+        for others in self._by_vector.values():
+            if queue in others:
+                others.remove(queue)
+        await queue.release()
+
+    async def enable_queue(self, index: int, size: int | None = None) -> Virtqueue:
+        """Set a queue up again after its reset, in new memory and with another size if wanted (VQREEN-R01)."""
+        await self._set_up_queue(index, size)
+        if self.negotiated(Feature.RING_RESET):
+            check(f"queue_reset of enabled queue {index}", await self.common.read("queue_reset"), 0, "PCI-COMMON-D11")
+        return self.queues[index]
+
+    def request_queue(self, number: int) -> Virtqueue:
         """The request queue of this number, modulo how many there are. Raises QueueStopped after a reset."""
         return self._running(self.roles.requests[number % len(self.roles.requests)])
 
     @property
-    def hiprio(self) -> SplitQueue:
+    def hiprio(self) -> Virtqueue:
         """Queue 0: FORGET, BATCH_FORGET, INTERRUPT only (FS-HP-R01). Raises QueueStopped after a reset."""
         return self._running(self.roles.hiprio)
 
     @property
-    def notification(self) -> SplitQueue | None:
-        """Queue 1 where the feature was negotiated."""
+    def notification(self) -> Virtqueue | None:
+        """Queue 1 where the feature was negotiated. Raises QueueStopped after a reset."""
         index = self.roles.notification
-        return None if index is None else self.queues[index]
+        return None if index is None else self._running(index)
 
-    def _running(self, index: int) -> SplitQueue:
+    def _running(self, index: int) -> Virtqueue:
         queue = self.queues.get(index)
         if queue is None:  # the device was reset since the caller got its last reply
             raise QueueStopped(f"queue {index}", "reset", "running")
@@ -245,6 +306,8 @@ class VirtioFsDevice:
         self.features = self.offered & self.settings.features & KNOWN_FEATURES
         await self.write_accepted(self.features)
         await self._set_status(DeviceStatus.FEATURES_OK)  # re-reads: INIT-R05
+        if self.negotiated(Feature.ACCESS_PLATFORM):  # RSVD-R04
+            self._dma = DmaMapper(self.host.memory.translate(True))
 
     async def _find_queues(self) -> None:
         self.roles = self._assign_roles(await self.common.read("num_queues"))
@@ -289,33 +352,52 @@ class VirtioFsDevice:
         if seen != vector:
             raise DriverError(name, seen, vector, "PCI-MSIX-D06")
 
-    async def _set_up_queue(self, index: int) -> None:
+    async def _set_up_queue(self, index: int, wanted: int | None = None) -> None:
+        packed = self.negotiated(Feature.RING_PACKED)
         size = await self.queue_size(index)
-        if size == 0 or size & (size - 1):
-            raise DriverError(f"queue_size of queue {index}", size, "a power of two", "PCI-COMMON-D16")
+        if not 1 <= size <= VIRTQ_MAX_SIZE or (not packed and size & (size - 1)):
+            kind = f"1 to {VIRTQ_MAX_SIZE}" if packed else "a power of two"
+            raise DriverError(f"queue_size of queue {index}", size, kind, "PCI-COMMON-D16")
         if await self.common.read("queue_enable"):
             raise DriverError(f"queue_enable of queue {index} after reset", 1, 0, "PCI-COMMON-D09")
-        if self.settings.queue_size is not None and self.settings.queue_size < size:
-            size = self.settings.queue_size
+        wanted = wanted or self.settings.queue_sizes.get(index, self.settings.queue_size)
+        if wanted is not None and wanted < size:
+            size = wanted
             await self.common.write("queue_size", size)
-        self._notify_off[index] = await self.common.read("queue_notify_off")
-        place = self.pci.structure(CfgType.NOTIFY_CFG)
-        end = self._notify_off[index] * place.notify_off_multiplier + 2
-        if end > place.length:
-            raise DriverError(f"end of queue {index}'s doorbell", end, f"at most {place.length}", "PCI-NOTIFY-D06")
-        indirect = self.negotiated(Feature.INDIRECT_DESC)
-        publish = self.settings.publish
-        queue = SplitQueue(self.host, index, size, self.rng, self.ring_doorbell, indirect, publish)
+            if await self.common.read("queue_size") != size:
+                raise DriverError(f"queue_size of queue {index}", await self.queue_size(index), size, "PACK-VQ-DI1")
+        await self._find_doorbell(index)
+        options = RingOptions(
+            indirect=self.negotiated(Feature.INDIRECT_DESC),
+            event_idx=self.negotiated(Feature.EVENT_IDX),
+            in_order=self.negotiated(Feature.IN_ORDER),
+            batches=self.settings.batches,
+            publish=self.settings.publish,
+            dma=self._dma,
+        )
+        kind_of_queue = PackedQueue if packed else SplitQueue
+        queue: Virtqueue = kind_of_queue(self.host, index, size, self.rng, self.ring_doorbell, options)
         vector = self._queue_vector(index)
         await self._set_vector("queue_msix_vector", vector)
-        await self.common.write("queue_desc", queue.desc)
-        await self.common.write("queue_driver", queue.avail)
-        await self.common.write("queue_device", queue.used)
+        for name, address in zip(("queue_desc", "queue_driver", "queue_device"), queue.registers, strict=True):
+            await self.common.write(name, address)
+        self.queues[index] = queue
         await self.common.write("queue_enable", 1)  # last: PCI-COMMON-R04
         queue.polling = vector == VIRTIO_MSI_NO_VECTOR
         if not queue.polling:
             self._by_vector.setdefault(vector, []).append(queue)
-        self.queues[index] = queue
+
+    async def _find_doorbell(self, index: int) -> None:
+        """Where the selected queue's doorbell is, and what it is told; it must lie inside the structure."""
+        place = self.pci.structure(CfgType.NOTIFY_CFG)
+        offset = await self.common.read("queue_notify_off") * place.notify_off_multiplier
+        size, clause = (4, "PCI-NOTIFY-D11") if self.negotiated(Feature.NOTIFICATION_DATA) else (2, "PCI-NOTIFY-D06")
+        if offset + size > place.length:
+            raise DriverError(f"end of queue {index}'s doorbell", offset + size, f"at most {place.length}", clause)
+        value = index
+        if self.negotiated(Feature.NOTIF_CONFIG_DATA):
+            value = await self.common.read("queue_notif_config_data")
+        self._doorbells[index] = _Doorbell(place.offset + offset, value)
 
     def _interrupted(self, interrupt: Interrupt) -> None:
         self.interrupts += 1

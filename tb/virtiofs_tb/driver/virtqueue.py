@@ -1,36 +1,23 @@
-"""The driver's side of a split virtqueue: chains, publication in Linux's order of stores, kicks, harvest.
+"""The driver's side of a virtqueue, as far as its format does not matter: chains, publication, kicks, harvest, waiting.
 
-Nothing here trusts the device: a used entry that names no chain in flight, or a used index that runs ahead, breaks
-the queue, and everyone who waits on it gets a DriverError.
+Nothing here trusts the device: a used entry that names no chain in flight breaks the queue, and everyone who waits on
+it gets a DriverError. The formats: split_queue.py and packed_queue.py.
 """
 
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from struct import Struct
 from typing import NamedTuple
 
-from virtiofs_model.layouts.virtio import (
-    VIRTQ_AVAIL_F_NO_INTERRUPT,
-    VIRTQ_AVAIL_RING_OFFSET,
-    VIRTQ_DESC_SIZE,
-    VIRTQ_USED_ELEM_SIZE,
-    VIRTQ_USED_F_NO_NOTIFY,
-    VIRTQ_USED_RING_OFFSET,
-    DescFlags,
-    avail_size,
-    used_size,
-)
-from virtiofs_tb.host.port import Event, HostPort, Store
+from virtiofs_tb.host.port import Access, Event, HostPort, Store
 
+from .dma import DmaArea, DmaMapper
 from .errors import DriverError, DriverTimeout, QueueStopped
 from .notes import took
-
-_DESCRIPTOR = Struct("<QIHH")
-_NEXT, _WRITE = int(DescFlags.NEXT), int(DescFlags.WRITE)
 
 DEFAULT_TIMEOUT_PS = 5_000_000_000
 """5 ms of simulated time for a reply."""
@@ -41,7 +28,7 @@ class Placement(Enum):
 
     DIRECT = "direct"
     INDIRECT = "indirect"
-    MIXED = "direct then indirect"  # SPLIT-IND-D02
+    MIXED = "direct then indirect"  # SPLIT-IND-D02; a packed ring knows no such thing (PACK-IND-R04)
 
 
 class Publish(Enum):
@@ -53,7 +40,7 @@ class Publish(Enum):
 
 
 class Segment(NamedTuple):
-    """One descriptor's buffer. write: the device writes it."""
+    """One descriptor's buffer, by its address in host memory. write: the device writes it."""
 
     address: int
     length: int
@@ -62,32 +49,59 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True)
 class ChainShape:
-    """How a chain is laid out. direct: descriptors before the indirect one (MIXED); shuffled: no two in a row."""
+    """How a chain is laid out. direct: descriptors before the indirect one (MIXED); shuffled: no two in a row (packed:
+    ids that the device ignores say something else)."""
 
     placement: Placement = Placement.DIRECT
     direct: int = 0
     shuffled: bool = False
-    write_flag_on_indirect: bool = False  # the device ignores it (SPLIT-IND-D01)
+    write_flag_on_indirect: bool = False  # the device ignores it (SPLIT-IND-D01, PACK-IND-DI1)
+
+
+@dataclass(frozen=True)
+class RingOptions:
+    """What was negotiated for a queue, and how its stores reach memory.
+
+    batches: under IN_ORDER one used entry may stand for several chains (SPLIT-INORD-DI1, PACK-INORD-DI1).
+    """
+
+    indirect: bool = False
+    event_idx: bool = False
+    in_order: bool = False
+    batches: bool = False
+    publish: Publish = Publish.SPREAD
+    dma: DmaMapper = field(default_factory=DmaMapper)
 
 
 class Token:
-    """A chain in flight. used: bytes that the device says it wrote, None until the chain came back."""
+    """A chain in flight. id: of its used entry; slots: entries of the descriptor ring or table that it takes.
 
-    __slots__ = ("_descriptors", "_table", "error", "event", "head", "segments", "used", "writable")
+    bus: the device's address of each segment. used: bytes that the device says it wrote, None until the chain came
+    back; exact: False where it came back in a batch whose entry gave the length of another.
+    """
 
-    def __init__(self, head: int, descriptors: list[int], table: int | None, segments: Sequence[Segment]) -> None:
-        self.head = head
+    __slots__ = ("bus", "error", "event", "exact", "id", "segments", "slots", "table", "used", "writable")
+
+    def __init__(
+        self, number: int, slots: Sequence[int], segments: Sequence[Segment], bus: Sequence[int], table: DmaArea | None
+    ) -> None:
+        self.id = number
+        self.slots = tuple(slots)
         self.segments = tuple(segments)
+        self.bus = tuple(bus)
+        self.table = table
         self.writable = sum(segment.length for segment in segments if segment.write)
         self.used: int | None = None
+        self.exact = True
         self.error: DriverError | None = None
         self.event: Event | None = None
-        self._descriptors = descriptors
-        self._table = table
 
 
-class SplitQueue:
-    """One split virtqueue as the driver sees it. Rings are allocated by `__init__` and given back by `release`."""
+class Virtqueue(ABC):
+    """One virtqueue as the driver sees it. Rings are allocated by `__init__` and given back by `release`.
+
+    polling: nobody tells of used entries; on_used: gets the chains that came back in place of who waits.
+    """
 
     def __init__(
         self,
@@ -96,31 +110,82 @@ class SplitQueue:
         size: int,
         rng: random.Random,
         doorbell: Callable[[int], Awaitable[None]],
-        indirect: bool = False,
-        publish: Publish = Publish.SPREAD,
+        options: RingOptions | None = None,
     ) -> None:
         self.host = host
         self.index = index
         self.size = size
-        self.publish = publish
-        self.indirect = indirect
+        self.options = options or RingOptions()
         self.polling = False
         self.error: DriverError | None = None
         self.on_used: Callable[[list[Token]], None] | None = None
         self._rng = rng
         self._doorbell = doorbell
-        high = bool(rng.getrandbits(1))
-        self.desc = host.memory.allocate(VIRTQ_DESC_SIZE * size, 16, high)  # SPLIT-VQ-R01
-        self.avail = host.memory.allocate(avail_size(size), 2, high)
-        self.used = host.memory.allocate(used_size(size), 4, high)
-        self._free = list(range(size))
-        self._in_flight: dict[int, Token] = {}
-        self._avail_idx = 0
-        self._used_idx = 0
+        self._areas: list[DmaArea] = []
+        self._in_flight: dict[int, Token] = {}  # in the order in which they were made available
         self._no_interrupt = False
+        self._ahead = 1
         self._space = host.event()
         self._publisher = host.event()  # set: nobody is publishing
         self._publisher.set()
+
+    # ---- what depends on the format ----
+
+    @property
+    @abstractmethod
+    def registers(self) -> tuple[int, int, int]:
+        """queue_desc, queue_driver and queue_device."""
+
+    @property
+    @abstractmethod
+    def position(self) -> int:
+        """Where the next chain will be made available, 16 bits as a doorbell carries them (KICK-RI1)."""
+
+    @abstractmethod
+    def _room(self) -> int:
+        """Descriptors that are free."""
+
+    @abstractmethod
+    def _settle(self, segments: Sequence[Segment], shape: ChainShape) -> ChainShape:
+        """The shape that the format can give these segments. Raises ValueError where there is none."""
+
+    @abstractmethod
+    def _publish(self, chains: Sequence[tuple[Sequence[Segment], ChainShape]]) -> tuple[list[Token], list[Store]]:
+        """Take descriptors, and list the stores that make the chains available, in their order."""
+
+    @abstractmethod
+    def _published(self) -> None:
+        """All of these stores are done."""
+
+    @abstractmethod
+    def _kick_wanted(self) -> bool:
+        """Whether the device wants to hear of what was published since this was asked last."""
+
+    @abstractmethod
+    def _drain(self) -> list[Token]:
+        """Take all used entries that are there. An impossible one breaks the queue."""
+
+    @abstractmethod
+    def _arm(self) -> bool:
+        """Say in memory when the next interrupt is wanted; True where used entries may have escaped meanwhile."""
+
+    @abstractmethod
+    async def _want_interrupts(self) -> None:
+        """Tell the device that interrupts are wanted, or are not."""
+
+    @abstractmethod
+    def _next_used(self) -> tuple[int, int, Callable[[bytes], bool]]:
+        """Address and size of what changes when the next chain is used, and whether it did."""
+
+    @abstractmethod
+    def _used_area(self) -> tuple[int, int]:
+        """Address and size of what changes when any chain is used."""
+
+    @abstractmethod
+    def unharvested(self) -> int:
+        """Chains that are used according to memory, and were not taken yet."""
+
+    # ---- making available ----
 
     @property
     def name(self) -> str:
@@ -137,39 +202,31 @@ class SplitQueue:
         return (await self.add_batch([(segments, shape or ChainShape())], kick))[0]
 
     async def add_batch(self, chains: Sequence[tuple[Sequence[Segment], ChainShape]], kick: bool = True) -> list[Token]:
-        """Publish several chains with one step of the available index (SPLIT-SUP-RX2)."""
-        needs = sum(self._slots(segments, shape) for segments, shape in chains)
+        """Publish several chains at one moment (SPLIT-SUP-RX2, PACK-SUP-RX1)."""
+        settled = [(segments, self._settle(segments, shape)) for segments, shape in chains]
+        needs = sum(slots_of(segments, shape) for segments, shape in settled)
         if needs > self.size:
             raise ValueError(f"{needs} descriptors do not fit {self.name} of {self.size}")
         while True:
             self._check_alive()
             if not self._publisher.is_set():
                 await self._publisher.wait()
-            elif len(self._free) < needs:
+            elif self._room() < needs:
                 self._space.clear()
                 if self.polling:
                     await self._poll(DEFAULT_TIMEOUT_PS)
                 elif not await self._space.wait(DEFAULT_TIMEOUT_PS):
-                    raise DriverTimeout(f"free descriptors of {self.name}", len(self._free), needs)
+                    raise DriverTimeout(f"free descriptors of {self.name}", self._room(), needs)
             else:
                 break
-        # From here to `set` nobody else publishes: two steps of the index in flight could go backwards
-        # (SPLIT-AVAIL-R01).
+        # From here to `set` nobody else publishes: two steps in flight could go backwards (SPLIT-AVAIL-R01).
         self._publisher.clear()
         try:
-            stores: list[Store] = []
-            tokens = []
-            for segments, shape in chains:
-                token = self._place(segments, shape, stores)
-                slot = self._avail_idx % self.size
-                ring = self.avail + VIRTQ_AVAIL_RING_OFFSET + 2 * slot
-                stores.append(Store(ring, token.head.to_bytes(2, "little")))
-                self._avail_idx = (self._avail_idx + 1) & 0xFFFF
-                tokens.append(token)
-            stores.append(Store(self.avail + 2, self._avail_idx.to_bytes(2, "little")))
+            tokens, stores = self._publish(settled)
             for token in tokens:
-                self._in_flight[token.head] = token
+                self._in_flight[token.id] = token
             await self._store(stores)
+            self._published()
         finally:
             self._publisher.set()
         self._check_alive()
@@ -178,22 +235,35 @@ class SplitQueue:
         return tokens
 
     async def kick(self) -> None:
-        """Ring the doorbell unless the device asked not to (SPLIT-ANS-R03, SPLIT-ANS-R04)."""
-        flags = int.from_bytes(self.host.memory.read(self.used, 2), "little")
-        if not flags & VIRTQ_USED_F_NO_NOTIFY:
+        """Ring the doorbell unless the device asked not to be told."""
+        if self._kick_wanted():
             await self.ring_doorbell()
 
     async def ring_doorbell(self) -> None:
-        """Ring it whatever the device asked: spurious doorbells are allowed (SPLIT-ANS-D05)."""
+        """Ring it whatever the device asked: spurious doorbells are allowed (SPLIT-ANS-D05, PACK-DESC-R04)."""
         await self._doorbell(self.index)
 
+    # ---- interrupts ----
+
     async def set_interrupts(self, enabled: bool) -> None:
-        """avail.flags NO_INTERRUPT; after enabling, what came meanwhile is harvested (SPLIT-SUP-RX4)."""
+        """Want interrupts or not; after enabling, what came meanwhile is harvested (SPLIT-SUP-RX4, PACK-SUP-RX2)."""
         self._no_interrupt = not enabled
-        flags = 0 if enabled else VIRTQ_AVAIL_F_NO_INTERRUPT
-        await self._store([Store(self.avail, flags.to_bytes(2, "little"))])
+        self._ahead = 1
+        await self._want_interrupts()
         if enabled:
             self.harvest()
+
+    async def defer_interrupts(self, ahead: int) -> None:
+        """The next interrupt only when so many more entries of the ring are used, then for each again: split: chains;
+        packed: descriptors. Raises ValueError where EVENT_IDX was not negotiated, or beyond the ring."""
+        if not self.options.event_idx or not 1 <= ahead <= self.size:
+            raise ValueError(f"{self.name}: {ahead} entries ahead, with EVENT_IDX at most {self.size}")
+        self._ahead = ahead
+        await self._want_interrupts()
+        if self.unharvested():
+            self.harvest()  # the entry that was to be told of may be among them
+
+    # ---- taking back ----
 
     def harvest(self, noted: bool = True) -> list[Token]:
         """Take all new used entries; wakes who waits on them. An impossible entry breaks the queue.
@@ -202,45 +272,20 @@ class SplitQueue:
         """
         if self.error is not None:
             return []
-        idx = int.from_bytes(self.host.memory.read(self.used + 2, 2), "little")
-        new = (idx - self._used_idx) & 0xFFFF
-        if new > len(self._in_flight):
-            self.stop(
-                DriverError(
-                    f"{self.name} used.idx after 0x{self._used_idx:X}",
-                    idx,
-                    f"at most {len(self._in_flight)} more: so many chains are in flight",
-                    "SPLIT-USED-D01",
-                )
-            )
-            return []
-        done = []
-        for _ in range(new):
-            slot = self.used + VIRTQ_USED_RING_OFFSET + VIRTQ_USED_ELEM_SIZE * (self._used_idx % self.size)
-            entry = self.host.memory.read(slot, VIRTQ_USED_ELEM_SIZE)
-            head = int.from_bytes(entry[:4], "little")
-            token = self._in_flight.pop(head, None)
-            if token is None:
-                what = f"{self.name} used.ring[{self._used_idx % self.size}].id"
-                heads = ", ".join(str(item) for item in sorted(self._in_flight)) or "none"
-                self.stop(DriverError(what, head, f"the head of a chain in flight ({heads})", "SPLIT-USED-D01"))
+        done = self._drain()
+        if done:
+            self._ahead = 1
+        while self.error is None and self._arm():
+            more = self._drain()
+            if not more:
                 break
-            self._used_idx = (self._used_idx + 1) & 0xFFFF
-            token.used = int.from_bytes(entry[4:], "little")
-            if token.used > token.writable:
-                what = f"{self.name} used length of chain {head}"
-                token.error = DriverError(what, token.used, f"at most {token.writable}", "SPLIT-USED-D02")
-            self._free.extend(token._descriptors)
-            if token._table is not None:
-                self.host.memory.free(token._table)
-                token._table = None
-            done.append(token)
+            done += more
         for token in done:
             if token.event is not None:
                 token.event.set()
         if done:
             if noted:
-                self.host.note(took(self.index, [token.head for token in done]))
+                self.host.note(took(self.index, [token.id for token in done]))
             self._space.set()
             if self.on_used is not None:
                 self.on_used(done)
@@ -262,6 +307,16 @@ class SplitQueue:
             raise token.error
         return token.used
 
+    async def wait_unharvested(self, count: int, timeout_ps: int = DEFAULT_TIMEOUT_PS) -> None:
+        """Wait until so many chains are used according to memory, without taking them. Raises DriverTimeout."""
+        address, size = self._used_area()
+        if not await self.host.wait_memory(address, size, lambda _: self.unharvested() >= count, timeout_ps):
+            raise DriverTimeout(f"{self.name}: chains used in memory", self.unharvested(), count)
+
+    async def next_used(self, timeout_ps: int) -> bool:
+        """For who polls: wait until a chain is used, and harvest. False on time-out."""
+        return await self._poll(timeout_ps)
+
     def stop(self, reason: DriverError) -> None:
         """Nothing comes any more: wakes everyone who waits, with this error."""
         if self.error is None:
@@ -274,15 +329,68 @@ class SplitQueue:
             self.on_used([])
 
     async def release(self) -> None:
-        """Give the rings back. Only after the device was reset: before, it may still access them (CLEAN-R02)."""
+        """Give the rings back. Only after a reset: before, the device may still access them (CLEAN-R02, VQRST-R02)."""
         self.stop(QueueStopped(self.name, "reset", "running"))
         await self._publisher.wait()  # stores under way would hit memory that is someone else's by then
         for token in self._in_flight.values():
-            if token._table is not None:
-                self.host.memory.free(token._table)
+            self._give_back(token)
         self._in_flight.clear()
-        for address in (self.desc, self.avail, self.used):
-            self.host.memory.free(address)
+        for area in self._areas:
+            area.free()
+        self._areas.clear()
+
+    # ---- for the formats ----
+
+    def _area(self, size: int, align: int, high: bool, access: Access) -> DmaArea:
+        area = DmaArea(self.host.memory, self.options.dma, size, align, high, access)
+        self._areas.append(area)
+        return area
+
+    def _map(self, segments: Sequence[Segment]) -> list[int]:
+        """The device's address of each segment."""
+        access = {False: Access.READ, True: Access.WRITE}
+        return [self.options.dma.map(part.address, part.length, access[part.write]) for part in segments]
+
+    def _table(self, descriptors: int, size: int) -> DmaArea:
+        """Memory for an indirect table of so many descriptors of `size` bytes each."""
+        high = bool(self._rng.getrandbits(1))
+        return DmaArea(self.host.memory, self.options.dma, size * descriptors, 16, high)
+
+    def _claim(self, number: int, length: int, what: str, clause: str) -> list[Token]:
+        """The chains that a used entry stands for, with their lengths; an impossible id breaks the queue."""
+        token = self._in_flight.get(number)
+        if token is None:
+            ids = ", ".join(str(item) for item in sorted(self._in_flight)) or "none"
+            self.stop(DriverError(what, number, f"the id of a chain in flight ({ids})", clause))
+            return []
+        batch = [token]
+        if self.options.in_order:
+            waiting = list(self._in_flight.values())
+            batch = waiting[: waiting.index(token) + 1]
+            if len(batch) > 1 and not self.options.batches:
+                self.stop(DriverError(what, number, f"{waiting[0].id}, which was made available first", "RSVD-D05"))
+                return []
+        for item in batch:
+            del self._in_flight[item.id]
+            item.exact = item is token
+            item.used = length if item.exact else item.writable
+            if item.used > item.writable:
+                name = f"{self.name} used length of chain {item.id}"
+                item.error = DriverError(name, item.used, f"at most {item.writable}", "SPLIT-USED-D02")
+            self._give_back(item)
+        return batch
+
+    def _give_back(self, token: Token) -> None:
+        for address in token.bus:
+            self.options.dma.unmap(address)
+        if token.table is not None:
+            token.table.free()
+            token.table = None
+
+    def _word(self, address: int) -> int:
+        return int.from_bytes(self.host.memory.read(address, 2), "little")
+
+    # ---- inside ----
 
     def _check_alive(self) -> None:
         if self.error is not None:
@@ -292,13 +400,13 @@ class SplitQueue:
         """The event did not come: a chain that is back without an interrupt is another fault than one that is not."""
         self.harvest(noted=False)
         if token.used is not None:
-            what = f"{self.name}: interrupt for chain {token.head}, which is used"
+            what = f"{self.name}: interrupt for chain {token.id}, which is used"
             raise DriverTimeout(what, "none", f"one within {timeout_ps / 1e6:,.0f} us", "SPLIT-UNS-D03")
         if self.error is None:
             raise self._unused(token, timeout_ps)
 
     def _unused(self, token: Token, timeout_ps: int) -> DriverTimeout:
-        return DriverTimeout(f"{self.name}: chain {token.head}", "not used", f"used within {timeout_ps / 1e6:,.0f} us")
+        return DriverTimeout(f"{self.name}: chain {token.id}", "not used", f"used within {timeout_ps / 1e6:,.0f} us")
 
     async def _poll_for(self, token: Token, timeout_ps: int | None) -> None:
         while timeout_ps is None and token.used is None and self.error is None:
@@ -312,96 +420,24 @@ class SplitQueue:
                 raise self._unused(token, timeout_ps)
 
     async def _poll(self, timeout_ps: int) -> bool:
-        """Wait until used.idx moves and harvest. False on time-out."""
-        last = self._used_idx.to_bytes(2, "little")
-        moved = await self.host.wait_memory(self.used + 2, 2, lambda seen: seen != last, timeout_ps)
+        """Wait until a chain is used and harvest. False on time-out."""
+        address, size, moved = self._next_used()
+        seen = await self.host.wait_memory(address, size, moved, timeout_ps)
         self.harvest()
-        return moved
-
-    @staticmethod
-    def _slots(segments: Sequence[Segment], shape: ChainShape) -> int:
-        if shape.placement is Placement.DIRECT:
-            return len(segments)
-        if shape.placement is Placement.INDIRECT:
-            return 1
-        return min(max(shape.direct, 1), len(segments) - 1) + 1
-
-    def _take(self, count: int, shuffled: bool) -> list[int]:
-        """`count` free descriptors: random ones, or neighbours in ascending order where there are enough."""
-        free = self._free
-        if shuffled:
-            taken = []
-            for _ in range(count):
-                at = self._rng.randrange(len(free))
-                taken.append(free[at])
-                free[at] = free[-1]
-                free.pop()
-            return taken
-        free.sort()
-        start = 0
-        for at in range(1, len(free)):
-            if free[at] != free[at - 1] + 1:
-                start = at
-            if at - start + 1 >= count:
-                break
-        else:
-            start = 0
-        taken = free[start : start + count]
-        del free[start : start + count]
-        return taken
-
-    def _place(self, segments: Sequence[Segment], shape: ChainShape, stores: list[Store]) -> Token:
-        """Take descriptors and append the stores that fill them (not the ring entry)."""
-        if not segments or len(segments) > self.size:
-            raise ValueError(f"a chain of {len(segments)} segments does not fit {self.name} of {self.size}")
-        if shape.placement is Placement.MIXED and len(segments) < 2:
-            shape = ChainShape(Placement.INDIRECT, shuffled=shape.shuffled)
-        if shape.placement is not Placement.DIRECT and not self.indirect:
-            raise ValueError(f"{self.name}: INDIRECT_DESC was not negotiated (SPLIT-IND-R01)")
-        taken = self._take(self._slots(segments, shape), shape.shuffled)
-        if shape.placement is Placement.DIRECT:
-            self._write_chain(self.desc, taken, segments, stores)
-            return Token(taken[0], taken, None, segments)
-        direct = len(taken) - 1
-        rest = segments[direct:]
-        table = self.host.memory.allocate(VIRTQ_DESC_SIZE * len(rest), 16, bool(self._rng.getrandbits(1)))
-        order = list(range(len(rest)))
-        if shape.shuffled:
-            tail = order[1:]
-            self._rng.shuffle(tail)
-            order = [0, *tail]
-        self._write_chain(table, order, rest, stores)
-        flags = int(DescFlags.INDIRECT) | (DescFlags.WRITE if shape.write_flag_on_indirect else 0)
-        self._write_chain(self.desc, taken[:-1], segments[:direct], stores, taken[-1])
-        self._write_descriptor(self.desc, taken[-1], table, VIRTQ_DESC_SIZE * len(rest), flags, 0, stores)
-        return Token(taken[0], taken, table, segments)
-
-    def _write_chain(
-        self, table: int, slots: list[int], segments: Sequence[Segment], stores: list[Store], after: int | None = None
-    ) -> None:
-        for at, segment in enumerate(segments):
-            following = slots[at + 1] if at + 1 < len(segments) else after
-            flags = (_WRITE if segment.write else 0) | (0 if following is None else _NEXT)
-            self._write_descriptor(table, slots[at], segment.address, segment.length, flags, following or 0, stores)
-
-    def _write_descriptor(
-        self, table: int, slot: int, address: int, length: int, flags: int, following: int, stores: list[Store]
-    ) -> None:
-        at = table + VIRTQ_DESC_SIZE * slot
-        data = _DESCRIPTOR.pack(address, length, flags, following)
-        if self.publish is not Publish.FIELDS:
-            stores.append(Store(at, data))
-            return
-        stores += [
-            Store(at + 12, data[12:14]),
-            Store(at, data[:8]),
-            Store(at + 8, data[8:12]),
-            Store(at + 14, data[14:]),
-        ]
+        return seen
 
     async def _store(self, stores: Sequence[Store]) -> None:
-        if self.publish is not Publish.AT_ONCE:
+        if self.options.publish is not Publish.AT_ONCE:
             await self.host.store(stores)
             return
         for item in stores:
             self.host.memory.write(item.address, item.data)
+
+
+def slots_of(segments: Sequence[Segment], shape: ChainShape) -> int:
+    """Descriptors of the ring or table that a chain takes, those of an indirect table not counted."""
+    if shape.placement is Placement.DIRECT:
+        return len(segments)
+    if shape.placement is Placement.INDIRECT:
+        return 1
+    return min(max(shape.direct, 1), len(segments) - 1) + 1

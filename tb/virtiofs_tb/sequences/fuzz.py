@@ -18,7 +18,7 @@ from virtiofs_model.layouts.virtio import Feature
 from virtiofs_tb.driver.errors import DriverError, QueueStopped
 from virtiofs_tb.driver.fuse_client import FuseClient
 from virtiofs_tb.driver.layout import MAX_DESCRIPTORS, place, random_plan
-from virtiofs_tb.driver.virtqueue import SplitQueue
+from virtiofs_tb.driver.virtqueue import Virtqueue
 from virtiofs_tb.seeds import stream
 
 PATH = "sequences/fuzz"
@@ -242,7 +242,7 @@ def mutated(item: FuzzItem, message: bytes) -> Mutated:
     return Mutated(changed, min(writable, MOST_WRITABLE))
 
 
-async def send(client: FuseClient, item: FuzzItem, message: bytes, queue: SplitQueue) -> int:
+async def send(client: FuseClient, item: FuzzItem, message: bytes, queue: Virtqueue) -> int:
     """Send what an item makes of a request; the used length.
 
     Raises DriverError where what comes back is neither used length 0 nor a reply to this request, DriverTimeout where

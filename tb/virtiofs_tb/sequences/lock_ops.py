@@ -15,7 +15,7 @@ from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_tb.driver.errors import DriverTimeout, check
 from virtiofs_tb.driver.fuse_client import FuseClient
 from virtiofs_tb.driver.locks import ALL_BYTES, F_RDLCK, F_UNLCK, F_WRLCK, FileLocks, Range, Waiter
-from virtiofs_tb.driver.virtqueue import SplitQueue
+from virtiofs_tb.driver.virtqueue import Virtqueue
 from virtiofs_tb.host.port import HostPort
 
 OWNERS, BYTES, LONGEST = 4, 24, 10
@@ -39,7 +39,7 @@ class LockOperations:
         self._counts = counts
         self._waiting: list[Waiter] = []
 
-    async def work(self, rng: random.Random, queue: SplitQueue, count: int) -> None:
+    async def work(self, rng: random.Random, queue: Virtqueue, count: int) -> None:
         """One worker's requests, one after the other but for those that may wait."""
         for _ in range(count):
             kind = rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
@@ -50,7 +50,7 @@ class LockOperations:
             if rng.randrange(8) == 0:
                 await self._host.sleep(rng.randrange(PAUSE_PS))
 
-    async def _one(self, kind: str, rng: random.Random, queue: SplitQueue) -> int | None:
+    async def _one(self, kind: str, rng: random.Random, queue: Virtqueue) -> int | None:
         file, owner, flock = rng.choice(self._files), rng.randint(1, OWNERS), rng.randrange(6) == 0
         start = rng.randrange(BYTES)
         what = Range(start, start + rng.randrange(LONGEST)) if rng.randrange(8) else ALL_BYTES

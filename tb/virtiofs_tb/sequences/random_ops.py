@@ -24,7 +24,7 @@ from virtiofs_tb.driver.errors import check
 from virtiofs_tb.driver.fuse_client import FuseClient, Reply
 from virtiofs_tb.driver.layout import MAX_DESCRIPTORS, random_plan, whole_plan
 from virtiofs_tb.driver.virtio import VirtioFsDevice
-from virtiofs_tb.driver.virtqueue import SplitQueue
+from virtiofs_tb.driver.virtqueue import Virtqueue
 from virtiofs_tb.seeds import log_uniform, stream
 
 MAX_TRANSFER = 131072
@@ -243,7 +243,7 @@ class RandomRunner:
     async def _call(
         self,
         rng: _ItemRandom,
-        queue: SplitQueue,
+        queue: Virtqueue,
         opcode: Opcode,
         nodeid: int,
         body: bytes = b"",
@@ -273,14 +273,14 @@ class RandomRunner:
         opened = fuse.FuseOpenOut.from_buffer_copy(reply.payload, sizeof(fuse.FuseEntryOut))
         return _File(name, reply.parse(fuse.FuseEntryOut).nodeid, opened.fh)
 
-    async def _write(self, file: _File, item: RandomItem, rng: _ItemRandom, queue: SplitQueue) -> None:
+    async def _write(self, file: _File, item: RandomItem, rng: _ItemRandom, queue: Virtqueue) -> None:
         data = rng.randbytes(min(item.size, self.max_write))
         body = bytes(fuse.FuseWriteIn(file.fh, item.offset, len(data), 0, 0, 0, 0)) + data
         reply = await self._call(rng, queue, Opcode.WRITE, file.nodeid, body)
         check("bytes taken by WRITE", reply.parse(fuse.FuseWriteOut).size, len(data), "FS-REQ-DI1")
         file.write(item.offset, data)
 
-    async def _read(self, file: _File, item: RandomItem, rng: _ItemRandom, queue: SplitQueue) -> None:
+    async def _read(self, file: _File, item: RandomItem, rng: _ItemRandom, queue: Virtqueue) -> None:
         size = min(item.size, self.max_write)
         body = bytes(fuse.FuseReadIn(file.fh, item.offset, size, 0, 0, 0, 0))
         reply = await self._call(rng, queue, Opcode.READ, file.nodeid, body)
@@ -291,13 +291,13 @@ class RandomRunner:
             what = f"READ of {file.name!r}, byte {item.offset + at}"
             check(what, reply.payload[at : at + 16].hex(), expected[at : at + 16].hex(), "SPLIT-USED-D02")
 
-    async def _truncate(self, file: _File, item: RandomItem, rng: _ItemRandom, queue: SplitQueue) -> None:
+    async def _truncate(self, file: _File, item: RandomItem, rng: _ItemRandom, queue: Virtqueue) -> None:
         attributes = fuse.FuseSetattrIn(valid=Fattr.SIZE | Fattr.FH, fh=file.fh, size=item.size)
         reply = await self._call(rng, queue, Opcode.SETATTR, file.nodeid, bytes(attributes))
         check("size after SETATTR", reply.parse(fuse.FuseAttrOut).attr.size, item.size, "FS-REQ-DI1")
         file.truncate(item.size)
 
-    async def _forget(self, file: _File, item: RandomItem, rng: _ItemRandom, queue: SplitQueue) -> None:
+    async def _forget(self, file: _File, item: RandomItem, rng: _ItemRandom, queue: Virtqueue) -> None:
         times = 2 if item.action is Action.BATCH_FORGET else 1
         for _ in range(times):
             reply = await self._call(rng, queue, Opcode.LOOKUP, FUSE_ROOT_ID, file.name + b"\0")
@@ -309,7 +309,7 @@ class RandomRunner:
         body = bytes(fuse.FuseBatchForgetIn(times, 0)) + ones
         await self._call(rng, self.device.hiprio, Opcode.BATCH_FORGET, 0, body)
 
-    async def _list(self, rng: _ItemRandom, queue: SplitQueue) -> None:
+    async def _list(self, rng: _ItemRandom, queue: Virtqueue) -> None:
         reply = await self._call(rng, queue, Opcode.OPENDIR, FUSE_ROOT_ID, bytes(fuse.FuseOpenIn(0, 0)))
         fh = reply.parse(fuse.FuseOpenOut).fh
         seen: set[bytes] = set()
@@ -326,7 +326,7 @@ class RandomRunner:
         check("files that READDIR left out", sorted(missing), [], "FS-REQ-DI1")
         await self._call(rng, queue, Opcode.RELEASEDIR, FUSE_ROOT_ID, bytes(fuse.FuseReleaseIn(fh, 0, 0, 0)))
 
-    async def _create_unlink(self, item: RandomItem, rng: _ItemRandom, queue: SplitQueue) -> None:
+    async def _create_unlink(self, item: RandomItem, rng: _ItemRandom, queue: Virtqueue) -> None:
         name = b"%b-temporary-%d" % (self.prefix, item.index)
         body = bytes(fuse.FuseCreateIn(0o102, 0o100600, 0, 0)) + name + b"\0"
         reply = await self._call(rng, queue, Opcode.CREATE, FUSE_ROOT_ID, body)

@@ -13,7 +13,7 @@ from virtiofs_model.layouts.virtio import Feature
 from virtiofs_tb import catalogue
 from virtiofs_tb.driver.bringup import mount
 from virtiofs_tb.driver.notify_pool import every_notification
-from virtiofs_tb.driver.virtio import KNOWN_FEATURES, Settings
+from virtiofs_tb.driver.virtio import USUAL_FEATURES, Settings
 from virtiofs_tb.host.port import HostPort
 from virtiofs_tb.scenario import Bench, load_scenarios
 from virtiofs_tb.sequences.random_ops import RandomItem, RandomRunner
@@ -44,7 +44,7 @@ class Conditions:
     @property
     def settings(self) -> Settings:
         """The same as the driver takes it."""
-        features = KNOWN_FEATURES if self.indirect else KNOWN_FEATURES & ~Feature.INDIRECT_DESC.mask
+        features = USUAL_FEATURES if self.indirect else USUAL_FEATURES & ~Feature.INDIRECT_DESC.mask
         return Settings(features, queue_size=self.queue_size, request_queues=self.request_queues)
 
     def to_json(self) -> str:

@@ -21,8 +21,8 @@ from virtiofs_model.layouts.virtio import (
 from virtiofs_tb.driver.bringup import INIT_FLAGS, Mount, discover, mount, start
 from virtiofs_tb.driver.errors import DriverError, DriverTimeout, check
 from virtiofs_tb.driver.layout import PlacedChain, whole_plan
-from virtiofs_tb.driver.virtio import KNOWN_FEATURES, Settings
-from virtiofs_tb.driver.virtqueue import SplitQueue
+from virtiofs_tb.driver.split_queue import SplitQueue, as_split
+from virtiofs_tb.driver.virtio import USUAL_FEATURES, Settings
 from virtiofs_tb.host.port import Fault, HostPort, Store
 from virtiofs_tb.scenario import Bench, scenario
 
@@ -71,7 +71,7 @@ async def ring_faults_need_a_reset(host: HostPort, tb: Bench) -> None:
         for area in ("available index", "available ring", "descriptor table"):
             ready = await start(host, tb, device)
             await ready.client.init(flags=int(INIT_FLAGS))
-            queue = device.request_queue(0)
+            queue = as_split(device.request_queue(0))
             address, size = ring_areas(queue)[area]
             tb.fail_reads(Fault(address, size, kind))
             broken = ready.client.request(ready.client.build(Opcode.STATFS, 1), queue=queue, timeout_ps=SHORT_PS)
@@ -119,7 +119,7 @@ class Broken:
     table: tuple[tuple[str, int, int, int], ...] = ()
     head: int = 0
     step: int = 1  # of the available index
-    features: int = KNOWN_FEATURES
+    features: int = USUAL_FEATURES
 
 
 def broken_rings() -> Iterator[Broken]:
@@ -154,7 +154,7 @@ def broken_rings() -> Iterator[Broken]:
     long_table = (*(("data", 8, NEXT, i + 1) for i in range(BROKEN_SIZE)), ("data", 96, WRITE, 0))
     table = (("table", VIRTQ_DESC_SIZE * len(long_table), INDIRECT, 0),)
     yield Broken("more descriptors than the queue's size", ErrorCode.CHAIN_LENGTH, table, long_table)
-    without = KNOWN_FEATURES & ~Feature.INDIRECT_DESC.mask
+    without = USUAL_FEATURES & ~Feature.INDIRECT_DESC.mask
     yield Broken("INDIRECT, not negotiated", ErrorCode.INDIRECT_OFF, indirect, good, features=without)
 
 
@@ -175,7 +175,7 @@ async def broken_rings_need_a_reset(host: HostPort, tb: Bench) -> None:
         await ready.client.init(flags=int(INIT_FLAGS))
         if host.dpu is not None:
             await host.dpu.error_log()
-        queue = device.request_queue(rng.randint(1, len(device.roles.requests) - 1))
+        queue = as_split(device.request_queue(rng.randint(1, len(device.roles.requests) - 1)))
         data = host.memory.allocate(4096, 16, bool(rng.getrandbits(1)))
         buffers = {"data": data, "table": data + 2048}
         await host.store(
@@ -230,7 +230,7 @@ async def completions_that_never_come(host: HostPort, tb: Bench) -> None:
     for _ in range(tb.option("lost_ring_reads", 7)):
         ready = await start(host, tb, device)
         await ready.client.init(flags=int(INIT_FLAGS))
-        queue = device.request_queue(2)
+        queue = as_split(device.request_queue(2))
         tb.fail_reads(Fault(queue.avail + 2, 2, "timeout"))
         await queue.ring_doorbell()
         await expect_needs_reset(host, ready, "a time-out on the available index")

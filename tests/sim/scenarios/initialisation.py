@@ -9,6 +9,7 @@ from virtiofs_tb.driver.bringup import discover, mount
 from virtiofs_tb.driver.errors import check
 from virtiofs_tb.driver.fuse_client import FuseClient
 from virtiofs_tb.driver.layout import place
+from virtiofs_tb.driver.split_queue import as_split
 from virtiofs_tb.driver.virtio import Settings, Vectors
 from virtiofs_tb.driver.virtqueue import Publish
 from virtiofs_tb.host.port import HostPort
@@ -120,7 +121,7 @@ async def nothing_happens_before_driver_ok(host: HostPort, tb: Bench) -> None:
     client = FuseClient(device)
     message = client.build(Opcode.INIT, 0, bytes(FuseInitIn(7, 45, 0, 0, 0)))
     placed = place(client.plan(message, 80), host.memory, message)
-    queue = device.request_queue(0)
+    queue = as_split(device.request_queue(0))
     token = await queue.add(placed.segments, kick=False)
     interrupts = device.interrupts
     await host.sleep(QUIET_PS)

@@ -11,7 +11,7 @@ from virtiofs_model.layouts.virtio import CfgType, DeviceStatus, IsrStatus, offs
 from virtiofs_tb.driver.bringup import Mount, discover, mount, start
 from virtiofs_tb.driver.errors import DriverError, DriverTimeout, check
 from virtiofs_tb.driver.notify_pool import notification
-from virtiofs_tb.driver.virtqueue import SplitQueue
+from virtiofs_tb.driver.split_queue import SplitQueue, as_split
 from virtiofs_tb.host.port import Fault, HostPort, NotifyResult
 from virtiofs_tb.scenario import Bench, scenario
 
@@ -59,7 +59,7 @@ async def masked_interrupts_wait(host: HostPort, tb: Bench) -> None:
     """Interrupts that meet a vector mask or the function mask wait in one pending bit and leave when it is lifted."""
     ready = await mount(host, tb)
     device, client = ready.device, ready.client
-    queue = device.request_queue(0)
+    queue = as_split(device.request_queue(0))
     vector = 1 + queue.index
     for by_function in (False, True):
         for requests in (1, 5):
@@ -91,7 +91,7 @@ async def configuration_interrupt_sets_the_isr(host: HostPort, tb: Bench) -> Non
     device = ready.device
     isr = device.pci.structure(CfgType.ISR_CFG)
     check("ISR before anything happened", await host.bar_read(0, isr.bar, isr.offset, 1), 0, "PCI-ISR-D05")
-    queue = device.request_queue(0)
+    queue = as_split(device.request_queue(0))
     tb.fail_reads(Fault(queue.avail, 4, "ur"))
     await queue.ring_doorbell()
     if not await device.config_changed.wait(LONG_PS):

@@ -8,13 +8,14 @@ from virtiofs_tb.driver.bringup import INIT_FLAGS, Mount, discover, mount, start
 from virtiofs_tb.driver.errors import QueueStopped, check
 from virtiofs_tb.driver.fuse_client import FuseClient
 from virtiofs_tb.driver.notify_pool import every_notification
-from virtiofs_tb.driver.virtio import KNOWN_FEATURES, Settings
+from virtiofs_tb.driver.split_queue import as_split
+from virtiofs_tb.driver.virtio import USUAL_FEATURES, Settings
 from virtiofs_tb.host.port import HostPort, NotifyResult, Straps
 from virtiofs_tb.scenario import Bench, scenario
 from virtiofs_tb.seeds import log_uniform
 from virtiofs_tb.sequences.random_ops import RandomItem, RandomRunner, generate
 
-WITHOUT = KNOWN_FEATURES & ~Feature.FS_NOTIFICATION.mask
+WITHOUT = USUAL_FEATURES & ~Feature.FS_NOTIFICATION.mask
 QUIET_PS = 20_000_000
 
 
@@ -63,7 +64,7 @@ async def reset_in_the_middle_of_traffic(host: HostPort, tb: Bench) -> None:
         if host.dpu is not None:
             for message in every_notification(300):
                 await host.dpu.notify(message)
-        queue = device.request_queue(0)
+        queue = as_split(device.request_queue(0))
         await device.reset()
         used = host.memory.read(queue.used, 4)
         moment = host.now_ps()
@@ -122,7 +123,7 @@ async def resets_in_the_middle_of_random_operations(host: HostPort, tb: Bench) -
 async def without_the_notification_feature(host: HostPort, tb: Bench) -> None:
     """Deployed numbering: without the feature requests start at index 1, with it at 2, and back again."""
     device = await discover(host, tb)
-    for features in (KNOWN_FEATURES, WITHOUT, KNOWN_FEATURES, WITHOUT & ~Feature.INDIRECT_DESC.mask):
+    for features in (USUAL_FEATURES, WITHOUT, USUAL_FEATURES, WITHOUT & ~Feature.INDIRECT_DESC.mask):
         ready = await start(host, tb, device, Settings(features=features))
         first = 2 if device.negotiated(Feature.FS_NOTIFICATION) else 1
         check("first request queue", device.roles.requests[0], first, "FS-VQ-DI1")
@@ -137,7 +138,7 @@ async def both_numberings(host: HostPort, tb: Bench) -> None:
     device = await discover(host, tb)
     assert host.dpu is not None
     for literal in (True, False):
-        for features in (WITHOUT, KNOWN_FEATURES):
+        for features in (WITHOUT, USUAL_FEATURES):
             await device.reset()
             await host.dpu.personality(literal)
             ready = await start(host, tb, device, Settings(features=features, literal=literal))
@@ -163,7 +164,7 @@ async def straps_are_what_the_driver_sees(host: HostPort, tb: Bench) -> None:
     check("offered features", ready.device.offered, offer, "PCI-COMMON-D03")
     check("queue size", ready.device.request_queue(0).size, 64, "PCI-COMMON-D16")
     await ready.device.reset()
-    await host.dpu.strap(Straps(4, KNOWN_FEATURES, False, 1024, 4136, 0, b"virtiofs"))
+    await host.dpu.strap(Straps(4, USUAL_FEATURES, False, 1024, 4136, 0, b"virtiofs"))
 
 
 @scenario(clauses=["RESET-D01", "STATUS-R03", "INIT-R06", "PCI-COMMON-D07"])
