@@ -74,6 +74,7 @@ pcie/rq_arbiter.sv
 pcie/slot_ram.sv
 pcie/slot_reader.sv
 pcie/used_interrupt.sv
+pcie/used_order.sv
 pcie/used_ring.sv
 pcie/word_fifo.sv
 pcie/write_lane.sv

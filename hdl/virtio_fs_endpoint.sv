@@ -178,15 +178,21 @@ module virtio_fs_endpoint
     read_req_t [1:0] ring_req;
     stream_if #(.DATA_W(DATA_W), .USER_W(1)) ring_rsp [2] ();
 
-    logic                       start_valid, start_ready;
+    logic                       start_valid, start_ready, started;
     chain_start_t               start;
     logic [RELEASES-1:0]        release_valid;
     write_done_t [RELEASES-1:0] released;
+    logic                       done_valid;
+    write_done_t                done;
+    assign release_valid[RELEASE_USED] = done_valid;
+    assign released[RELEASE_USED] = done;
 
     logic [MAX_QUEUES-1:0]      queue_stop, queue_clear, queue_quiet;
     logic                       event_valid, event_ready;
     queue_t                     event_queue;
     logic [15:0]                event_index;
+    assign started = start_valid && start_ready;
+
     logic [MAX_QUEUES-1:0]      interrupt_quiet;
     logic                       unused_quiet;
 
@@ -226,6 +232,8 @@ module virtio_fs_endpoint
 
     assign release_valid[RELEASE_FETCH] = 1'b0;
     assign released[RELEASE_FETCH] = '0;
+    assign release_valid[RELEASE_DROPPED] = 1'b0;
+    assign released[RELEASE_DROPPED] = '0;
 
     ring_read_join ring_read_join (
         .clk, .flush, .user_valid(ring_valid), .user_ready(ring_ready), .user_req(ring_req), .user_rsp(ring_rsp),
@@ -303,8 +311,8 @@ module virtio_fs_endpoint
     logic [DATA_W-1:0] reply_word;
     logic [2:0]        job_valid, job_ready;
     job_end_t [2:0]    job;
-    logic [31:0]       ticket;
-    logic              init_valid;
+    logic              replied_valid, replied_init;
+    context_t          replied;
 
     reply_router #(.DATA_W(DATA_W), .CONTEXTS(CONTEXTS)) reply_router (
         .clk, .rst, .flush, .epoch, .sent_valid, .sent, .sent_init, .unread_valid, .unread_ready, .unread,
@@ -312,7 +320,8 @@ module virtio_fs_endpoint
         .mover_valid, .mover_ready, .mover, .mover_word_valid, .mover_word_ready,
         .hi_valid(express_valid), .hi_ready(express_ready), .hi(express),
         .hi_word_valid(express_word_valid), .hi_word_ready(express_word_ready), .word(reply_word),
-        .cancelled_valid(job_valid[2]), .cancelled_ready(job_ready[2]), .cancelled(job[2]), .ticket, .init_valid,
+        .cancelled_valid(job_valid[2]), .cancelled_ready(job_ready[2]), .cancelled(job[2]),
+        .replied_valid, .replied, .replied_init,
         .error_valid(error_valid[3]), .error_ready(error_ready[3]), .error(error[3]), .count(count[1])
     );
 
@@ -332,7 +341,7 @@ module virtio_fs_endpoint
         .range_valid(range_valid[CURSOR_REQ]), .range_ready(range_ready[CURSOR_REQ]), .range(range[CURSOR_REQ]),
         .piece_valid(piece_valid[CURSOR_REQ]), .piece_ready(piece_ready[CURSOR_REQ]), .piece(piece[CURSOR_REQ]),
         .active(mover_active), .lane(mover_lane), .cmd_valid(mover_cmd_valid), .cmd_ready(mover_cmd_ready),
-        .cmd(mover_cmd), .data(mover_data), .release_valid(release_valid[0]), .released(released[0]),
+        .cmd(mover_cmd), .data(mover_data),
         .job_valid(job_valid[1:0]), .job_ready(job_ready[1:0]), .job(job[1:0]),
         .error_valid(error_valid[4]), .error_ready(error_ready[4]), .error(error[4]), .storage(memory)
     );
@@ -349,7 +358,7 @@ module virtio_fs_endpoint
         .range_valid(range_valid[CURSOR_HI]), .range_ready(range_ready[CURSOR_HI]), .range(range[CURSOR_HI]),
         .piece_valid(piece_valid[CURSOR_HI]), .piece_ready(piece_ready[CURSOR_HI]), .piece(piece[CURSOR_HI]),
         .active(express_active), .cmd_valid(express_cmd_valid), .cmd_ready(express_cmd_ready), .cmd(express_cmd),
-        .data(express_data), .release_valid(release_valid[1]), .released(released[1])
+        .data(express_data)
     );
 
     // ---- notifications ----
@@ -374,29 +383,26 @@ module virtio_fs_endpoint
     message_store #(.DATA_W(DATA_W), .BYTES(MESSAGE_STORE_BYTES)) message_store (
         .clk, .rst, .flush, .device, .epoch, .firmware, .session(session.number), .room, .settled, .reserved,
         .lost, .lost_inode, .lost_inval, .placed, .repair_valid, .repair, .repair_take, .mail, .result_valid, .result,
-        .engine_notify(notices), .ticket,
-        .deliverable, .stored, .message_valid, .message, .send(message_send), .drop(message_drop),
+        .engine_notify(notices), .deliverable, .stored, .message_valid, .message, .send(message_send), .drop(message_drop),
         .busy(message_busy), .word_valid(message_word_valid), .word_ready(message_word_ready), .word(message_word),
         .count(count[2])
     );
 
-    logic        done_valid;
-    write_done_t done;
     logic        notice_valid, notice_ready;
     scatter_t    notice;
 
-    notification_engine notification_engine (
-        .clk, .rst, .flush, .serve, .device, .walked_valid, .walked,
+    notification_engine #(.CONTEXTS(CONTEXTS)) notification_engine (
+        .clk, .rst, .flush, .serve, .device, .start_valid(started), .start, .walked_valid, .walked,
         .look_ctx(look_ctx[LOOK_NTF]), .look_info(look_info[LOOK_NTF]), .done_valid, .done,
-        .init_request(sent_valid && sent_init), .init_reply(init_valid), .ticket, .session(session.number),
+        .init_request(sent_valid && sent_init), .replied_valid, .replied, .replied_init, .session(session.number),
         .stored, .deliverable,
         .message_valid, .message, .send(message_send), .drop(message_drop), .busy(message_busy),
         .out_valid(notice_valid), .out_ready(notice_ready), .out(notice),
         .error_valid(error_valid[5]), .error_ready(error_ready[5]), .error(error[5]), .count(count[3])
     );
 
-    logic [LANES-1:0]       cmd_valid, cmd_ready;
-    write_cmd_t [LANES-1:0] cmd;
+    logic [LANES-1:0]       early_valid, early_ready, cmd_valid, cmd_ready;
+    write_cmd_t [LANES-1:0] early, cmd;
     stream_if #(.DATA_W(DATA_W), .USER_W(1)) lane_data [LANES] ();
 
     scatter_writer #(.DATA_W(DATA_W)) notification_writer (
@@ -404,8 +410,8 @@ module virtio_fs_endpoint
         .word_valid(message_word_valid), .word_ready(message_word_ready), .word(message_word),
         .range_valid(range_valid[CURSOR_NTF]), .range_ready(range_ready[CURSOR_NTF]), .range(range[CURSOR_NTF]),
         .piece_valid(piece_valid[CURSOR_NTF]), .piece_ready(piece_ready[CURSOR_NTF]), .piece(piece[CURSOR_NTF]),
-        .active(), .lane(), .cmd_valid(cmd_valid[LANE_NTF]), .cmd_ready(cmd_ready[LANE_NTF]), .cmd(cmd[LANE_NTF]),
-        .data(lane_data[LANE_NTF]), .release_valid(release_valid[2]), .released(released[2]),
+        .active(), .lane(), .cmd_valid(early_valid[LANE_NTF]), .cmd_ready(early_ready[LANE_NTF]),
+        .cmd(early[LANE_NTF]), .data(lane_data[LANE_NTF]),
         .job_valid(), .job_ready(1'b1), .job()
     );
 
@@ -415,9 +421,16 @@ module virtio_fs_endpoint
         .clk, .flush, .hi_active(express_active), .hi_cmd_valid(express_cmd_valid),
         .hi_cmd_ready(express_cmd_ready), .hi_cmd(express_cmd), .hi_data(express_data),
         .mover_active, .mover_lane, .mover_cmd_valid, .mover_cmd_ready, .mover_cmd, .mover_data,
-        .hi_lane_valid(cmd_valid[LANE_HI]), .hi_lane_ready(cmd_ready[LANE_HI]), .hi_lane_cmd(cmd[LANE_HI]),
-        .hi_lane_data(lane_data[LANE_HI]), .req_lane_valid(cmd_valid[LANE_REQ]),
-        .req_lane_ready(cmd_ready[LANE_REQ]), .req_lane_cmd(cmd[LANE_REQ]), .req_lane_data(lane_data[LANE_REQ])
+        .hi_lane_valid(early_valid[LANE_HI]), .hi_lane_ready(early_ready[LANE_HI]), .hi_lane_cmd(early[LANE_HI]),
+        .hi_lane_data(lane_data[LANE_HI]), .req_lane_valid(early_valid[LANE_REQ]),
+        .req_lane_ready(early_ready[LANE_REQ]), .req_lane_cmd(early[LANE_REQ]), .req_lane_data(lane_data[LANE_REQ])
+    );
+
+    used_order #(.CONTEXTS(CONTEXTS)) used_order (
+        .clk, .flush, .in_order(device.in_order), .queue_stop, .queue_clear, .start_valid(started), .start,
+        .in_valid(early_valid), .in_ready(early_ready), .in(early),
+        .out_valid(cmd_valid), .out_ready(cmd_ready), .out(cmd),
+        .drop_valid(release_valid[RELEASE_DROPPED]), .drop(released[RELEASE_DROPPED].ctx), .held()
     );
 
     tlp_if #(.DATA_W(DATA_W)) posted ();

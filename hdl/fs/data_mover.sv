@@ -43,8 +43,6 @@ module data_mover
     input  logic              cmd_ready,
     output write_cmd_t        cmd,
     stream_if.src             data,
-    output logic              release_valid,
-    output write_done_t       released,
     // Ends of jobs: inward, outward.
     output logic [1:0]        job_valid,
     input  logic [1:0]        job_ready,
@@ -180,7 +178,7 @@ module data_mover
         .in_valid(part_out_valid), .in_ready(part_out_ready), .in(part),
         .word_valid(fed_valid), .word_ready(fed_ready), .word(fed),
         .range_valid, .range_ready, .range, .piece_valid, .piece_ready, .piece,
-        .active, .lane, .cmd_valid, .cmd_ready, .cmd, .data, .release_valid, .released,
+        .active, .lane, .cmd_valid, .cmd_ready, .cmd, .data,
         .job_valid(job_valid[1]), .job_ready(job_ready[1]), .job(job[1])
     );
 

@@ -27,9 +27,7 @@ module express_reply
     output logic              cmd_valid,
     input  logic              cmd_ready,
     output write_cmd_t        cmd,
-    stream_if.src             data,
-    output logic              release_valid,
-    output write_done_t       released
+    stream_if.src             data
 );
     scatter_t          now;
     logic              now_valid;
@@ -50,7 +48,7 @@ module express_reply
         .clk, .flush,
         .in_valid(now_valid), .in_ready(now_ready), .in(now), .word_valid, .word_ready, .word,
         .range_valid, .range_ready, .range, .piece_valid, .piece_ready, .piece,
-        .active, .lane(), .cmd_valid, .cmd_ready, .cmd, .data, .release_valid, .released,
+        .active, .lane(), .cmd_valid, .cmd_ready, .cmd, .data,
         .job_valid(), .job_ready(1'b1), .job()
     );
 endmodule

@@ -1,4 +1,4 @@
-// Notifications that wait, in order: a FIFO of words and one of {length, ticket}. A message is kept whole or refused
+// Notifications that wait, in order: a FIFO of words and one of lengths. A message is kept whole or refused
 // with nothing kept. Three sources: the mailbox, which is always answered; repairs, which come only where there is
 // room; and the engine. An engine's message without room waits at the door, and the others pass it, unless it is an
 // invalidation that may be lost: then notify_policy hears of it.
@@ -37,7 +37,6 @@ module message_store
     input  logic              repair_valid,
     input  repair_t           repair,
     output logic              repair_take,
-    input  logic [31:0]       ticket,          // replies handed to the mover
     input  logic              deliverable,     // a buffer is there for one message more
     output logic              stored,          // one cycle: a message was kept
     output logic              message_valid,
@@ -215,7 +214,6 @@ module message_store
 
     message_t next;
     assign next.length = user_reg.length[15:0];
-    assign next.ticket = ticket;
     assign next.announced = source_reg != MAIL && user_reg.msg_class == CLASS_INVALIDATION && !firmware;
     assign next.session = session_reg;
     sync_fifo #(.WIDTH($bits(message_t)), .DEPTH(WORDS)) message_fifo (

@@ -1,6 +1,6 @@
 // Brings the messages of the store to buffers of the notification queue. Buffers are fetched ahead and wait here in
-// the order in which their walks ended; a kick alone uses none. A message leaves when the session is initialised (the
-// reply to FUSE_INIT is used) and every reply that was given before the message is used.
+// the order in which they were made available; a kick alone uses none. A message leaves when the session is initialised
+// (the reply to FUSE_INIT is used) and every reply that was given before the message is used.
 //
 // A buffer below notify_buf_size, or with a readable part, goes back with used length 0 when its turn comes, and the
 // message stays first.
@@ -11,12 +11,16 @@
 module notification_engine
     import endpoint_pkg::*;
     import pipeline_pkg::*;
-(
+#(
+    parameter int unsigned CONTEXTS = 32
+) (
     input  logic          clk,
     input  logic          rst,
     input  logic          flush,
     input  logic          serve,
     input  device_state_t device,
+    input  logic          start_valid,      // a chain gets a context
+    input  chain_start_t  start,
     input  logic          walked_valid,
     input  walked_t       walked,
     output context_t      look_ctx,
@@ -25,8 +29,9 @@ module notification_engine
     input  logic          done_valid,
     input  write_done_t   done,
     input  logic          init_request,     // a FUSE_INIT went to the engine
-    input  logic          init_reply,       // and was answered without error
-    input  logic [31:0]   ticket,
+    input  logic          replied_valid,    // a reply's used entry is on its way
+    input  context_t      replied,
+    input  logic          replied_init,     // that of a FUSE_INIT without error
     input  logic [1:0]    session,          // its number; what was announced to another one is forgotten
     // The store.
     input  logic          stored,
@@ -45,26 +50,31 @@ module notification_engine
     output error_t        error,
     output count_t        count
 );
-    // ---- the session ----
+    localparam int unsigned CW = $clog2(CONTEXTS);
 
-    logic [31:0] done_reg;           // used indices of the REQ lane that are out
-    logic        initialised_reg;
-    logic        answered_reg;       // FUSE_INIT was; its used index is not out yet
-    logic [31:0] init_ticket_reg;
-    logic [31:0] init_ahead;
-    assign init_ahead = done_reg - init_ticket_reg;
+    // ---- the session, and the replies of request queues that are on their way ----
+
+    logic [CONTEXTS-1:0] replies_reg;
+    logic                initialised_reg;
+    logic                answered_reg;       // FUSE_INIT was; its used entry is not out yet
+    context_t            init_ctx_reg;
+    logic                is_request;
+    logic                init_reply;
+    assign is_request = 32'(replied) >= lane_first(int'(LANE_REQ), CONTEXTS);
+    assign init_reply = replied_valid && replied_init;
 
     always_ff @(posedge clk) begin
         if (flush) begin
-            done_reg <= '0;
+            replies_reg <= '0;
             initialised_reg <= 1'b0;
             answered_reg <= 1'b0;
         end else begin
-            if (done_valid && done.lane == LANE_REQ) done_reg <= done_reg + 1'b1;
+            if (done_valid) replies_reg[done.ctx[CW-1:0]] <= 1'b0;
+            if (replied_valid && is_request) replies_reg[replied[CW-1:0]] <= 1'b1;
             if (init_reply) begin
                 answered_reg <= 1'b1;
-                init_ticket_reg <= ticket + 1'b1;
-            end else if (answered_reg && !init_ahead[31]) begin
+                init_ctx_reg <= replied;
+            end else if (answered_reg && done_valid && done.ctx == init_ctx_reg) begin
                 answered_reg <= 1'b0;
                 initialised_reg <= 1'b1;
             end
@@ -75,19 +85,41 @@ module notification_engine
         end
     end
 
-    // ---- buffers ----
+    // What was on its way when the first message came to be the first one: all that was given before the message, and
+    // perhaps more.
+    logic                first_reg;          // it is known of the first message
+    logic [CONTEXTS-1:0] ahead_reg;
+    always_ff @(posedge clk) begin
+        if (!first_reg) ahead_reg <= replies_reg;
+        else ahead_reg <= ahead_reg & replies_reg;
+        first_reg <= !flush && message_valid && !send && !drop;
+    end
 
-    logic     buffer_valid;
-    logic     buffer_pop;
-    context_t buffer;
-    logic     fits;
-    logic     whole;
+    // ---- buffers, in the order in which they were made available ----
+
+    logic                buffer_valid;
+    logic                buffer_pop;
+    context_t            buffer;
+    logic                fits;
+    logic                whole;
+    logic                buffer_known;
+    logic [CONTEXTS-1:0] walked_reg;
 
     word_fifo #(.WIDTH($bits(context_t)), .DEPTH(32)) buffer_fifo (
         .clk, .rst(flush),
-        .in_valid(walked_valid && walked.lane == LANE_NTF), .in_ready(), .in_data(walked.ctx),
-        .out_valid(buffer_valid), .out_ready(buffer_pop), .out_data(buffer), .count()
+        .in_valid(start_valid && start.lane == LANE_NTF), .in_ready(), .in_data(start.ctx),
+        .out_valid(buffer_known), .out_ready(buffer_pop), .out_data(buffer), .count()
     );
+    assign buffer_valid = buffer_known && walked_reg[buffer[CW-1:0]];
+
+    always_ff @(posedge clk) begin
+        if (flush) begin
+            walked_reg <= '0;
+        end else begin
+            if (buffer_pop) walked_reg[buffer[CW-1:0]] <= 1'b0;
+            if (walked_valid && walked.lane == LANE_NTF) walked_reg[walked.ctx[CW-1:0]] <= 1'b1;
+        end
+    end
 
     // A buffer is looked at once when it comes, to be counted, and again when its turn comes.
     logic     new_reg;
@@ -111,9 +143,7 @@ module notification_engine
     typedef enum logic [1:0] { IDLE, LOG, SEND, RETURN } state_e;
     state_e      state_reg;
     logic        readable_reg;
-    logic [31:0] ahead;
     logic        outdated;
-    assign ahead = done_reg - message.ticket;
 
     assign outdated = message.announced && message.session != session;
     assign drop = state_reg == IDLE && message_valid && (to_drop_reg != 0 || outdated) && !busy;
@@ -152,8 +182,8 @@ module notification_engine
             to_count_reg <= to_count_reg + waiting_reg;
         end else begin
             case (state_reg)
-                IDLE: if (serve && initialised_reg && message_valid && !drop && !ahead[31] && !busy &&
-                          buffer_valid && !new_reg) begin
+                IDLE: if (serve && initialised_reg && message_valid && !drop && first_reg && ahead_reg == '0 &&
+                          !busy && buffer_valid && !new_reg) begin
                     chain_reg <= look_info.chain;
                     readable_reg <= !whole;
                     state_reg <= whole && fits ? SEND : LOG;

@@ -42,8 +42,9 @@ module reply_router
     output logic              cancelled_valid,
     input  logic              cancelled_ready,
     output job_end_t          cancelled,
-    output logic [31:0]       ticket,          // replies of the REQ lane handed to the mover since reset
-    output logic              init_valid,      // a FUSE_INIT was answered without error; its ticket is `ticket` + 1
+    output logic              replied_valid,   // one cycle: the used entry is on its way
+    output context_t          replied,
+    output logic              replied_init,    // a FUSE_INIT was answered without error
     output logic              error_valid,
     input  logic              error_ready,
     output error_t            error,
@@ -142,15 +143,15 @@ module reply_router
     assign cancelled.ctx = ctx_reg;
     assign cancelled.result = JOB_CANCELLED;
 
-    logic replied;
-    assign replied = passed && source_reg != JOB;
-    assign init_valid = replied && !none_reg && is_init_reg[ctx_reg[CW-1:0]] && source_reg == REPLY &&
+    assign replied_valid = passed && source_reg != JOB;
+    assign replied = ctx_reg;
+    assign replied_init = !none_reg && is_init_reg[ctx_reg[CW-1:0]] && source_reg == REPLY &&
         (!status_known_reg || status_reg == 0);
 
     always_comb begin
         count = '0;
-        count[COUNT_REPLIES] = replied && !none_reg;
-        count[COUNT_NO_REPLIES] = replied && none_reg;
+        count[COUNT_REPLIES] = replied_valid && !none_reg;
+        count[COUNT_NO_REPLIES] = replied_valid && none_reg;
         count[COUNT_STALE_EPOCH] = state_reg == JUDGE && stale_reg;
     end
 
@@ -158,14 +159,12 @@ module reply_router
         if (flush) begin
             with_engine_reg <= '0;
             is_init_reg <= '0;
-            ticket <= '0;
         end else begin
             if (sent_valid) begin
                 with_engine_reg[sent[CW-1:0]] <= 1'b1;
                 is_init_reg[sent[CW-1:0]] <= sent_init;
             end
-            if (replied && source_reg == REPLY) with_engine_reg[ctx_reg[CW-1:0]] <= 1'b0;
-            if (replied && info_reg.chain.lane == LANE_REQ) ticket <= ticket + 1'b1;
+            if (replied_valid && source_reg == REPLY) with_engine_reg[ctx_reg[CW-1:0]] <= 1'b0;
         end
     end
 

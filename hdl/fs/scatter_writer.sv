@@ -1,5 +1,5 @@
 // Writes contiguous bytes to a range of a chain, a command and a message to the write lane for each piece, and then
-// the used entry if the command wants one. The context is released when the lane has taken that.
+// the used entry if the command wants one.
 //
 // Not every output is of use.
 // verilator lint_off PINCONNECTEMPTY
@@ -29,8 +29,6 @@ module scatter_writer
     input  logic              cmd_ready,
     output write_cmd_t        cmd,
     stream_if.src             data,
-    output logic              release_valid,
-    output write_done_t       released,
     output logic              job_valid,       // a command without a used entry is done
     input  logic              job_ready,
     output job_end_t          job
@@ -83,11 +81,6 @@ module scatter_writer
         .have, .data(data.data), .held(), .position()
     );
 
-    assign release_valid = state_reg == USED && cmd_ready;
-    assign released.lane = now_reg.lane;
-    assign released.queue = now_reg.queue;
-    assign released.ctx = now_reg.ctx;
-    assign released.slots = now_reg.slots;
     assign job_valid = state_reg == JOB;
     assign job.ctx = now_reg.ctx;
     assign job.result = JOB_OK;

@@ -62,6 +62,7 @@ package endpoint_pkg;
         logic        indirect_desc;  // VIRTIO_F_INDIRECT_DESC negotiated
         logic        event_idx;
         logic        ring_packed;
+        logic        in_order;         // VIRTIO_F_IN_ORDER negotiated
         logic [31:0] notify_buf_size;
         logic [1:0]  notify_policy;
         logic [31:0] valid_seconds;    // of names and attributes

@@ -25,9 +25,11 @@ package pipeline_pkg;
     localparam int unsigned LOOK_NTF = CURSORS + 3;
     localparam int unsigned LOOKS = CURSORS + 4;
 
-    // Who gives contexts back: the two scatter writers of requests, the one of notifications, and chain fetch.
-    localparam int unsigned RELEASES = 4;
-    localparam int unsigned RELEASE_FETCH = 3;    // chains of a queue that was stopped before they were walked
+    // Who gives contexts back.
+    localparam int unsigned RELEASE_USED = 0;     // the used entry has left on rq
+    localparam int unsigned RELEASE_DROPPED = 1;  // queue reset: there will be none
+    localparam int unsigned RELEASE_FETCH = 2;    // chains of a queue that was stopped before they were walked
+    localparam int unsigned RELEASES = 3;
 
     typedef logic [6:0] slot_t;      // a window: contexts first, then cursors
 
@@ -143,7 +145,6 @@ package pipeline_pkg;
     // A message in the store.
     typedef struct packed {
         logic [15:0] length;
-        logic [31:0] ticket;         // replies that must be out before it
         logic        announced;      // by the file system in hardware, to this session alone:
         logic [1:0]  session;
     } message_t;

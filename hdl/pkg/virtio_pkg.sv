@@ -44,6 +44,7 @@ package virtio_pkg;
     localparam int unsigned F_VERSION_1 = 32;
     localparam int unsigned F_ACCESS_PLATFORM = 33;
     localparam int unsigned F_RING_PACKED = 34;
+    localparam int unsigned F_IN_ORDER = 35;
 
     // Numbers of the virtio-fs device configuration's dwords, after the tag
     localparam int unsigned TAG_BYTES = 36;

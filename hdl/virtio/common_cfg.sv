@@ -84,6 +84,7 @@ module common_cfg
         device.indirect_desc = negotiated[F_INDIRECT_DESC];
         device.event_idx = negotiated[F_EVENT_IDX];
         device.ring_packed = negotiated[F_RING_PACKED];
+        device.in_order = negotiated[F_IN_ORDER];
         device.notify_buf_size = straps.notify_buf_size;
         device.notify_policy = straps.notify_policy;
         device.valid_seconds = straps.valid_seconds;
