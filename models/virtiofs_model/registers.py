@@ -23,6 +23,8 @@ CONFIG_EVENT = -1
 """A configuration change among the events that have a vector; the others are queue indices."""
 
 DEFAULT_FEATURES = Feature.VERSION_1.mask | Feature.INDIRECT_DESC.mask | Feature.FS_NOTIFICATION.mask
+BUILT_FEATURES = DEFAULT_FEATURES | Feature.EVENT_IDX.mask | Feature.RING_PACKED.mask
+"""What a strap may offer."""
 _DRIVER_STATUS = (
     DeviceStatus.ACKNOWLEDGE
     | DeviceStatus.DRIVER
@@ -299,13 +301,17 @@ class VirtioRegisters:
         self.status = int(accepted) | self.status & DeviceStatus.DEVICE_NEEDS_RESET
         self.on_status()
 
+    def _size_fits(self, size: int) -> bool:
+        """A split ring has a power of 2 entries, a packed one any number (PACK-VQ-DI1)."""
+        return size & (size - 1) == 0 or self.negotiated(Feature.RING_PACKED)
+
     def _write_queue(self, offset: int, value: int, enables: int) -> None:
         index = self._select.queue
         queue = self.queues[index]
         if offset == 0x18:
             if enables & 0x3 and not queue.enable:
                 size = _merge(queue.size, value, enables) & 0xFFFF
-                if 0 < size <= self.straps.max_queue_size and size & (size - 1) == 0:
+                if 0 < size <= self.straps.max_queue_size and self._size_fits(size):
                     queue.size = size
             if enables & 0xC:
                 queue.vector = self._mapped(_merge(queue.vector << 16, value, enables) >> 16, index)

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from virtiofs_model.errors import ErrorCode
 from virtiofs_model.layouts.virtio import (
+    VIRTQ_AVAIL_F_NO_INTERRUPT,
     VIRTQ_AVAIL_RING_OFFSET,
     VIRTQ_DESC_SIZE,
     VIRTQ_USED_ELEM_SIZE,
@@ -39,15 +40,25 @@ class ChainError(Exception):
         self.address = address
 
 
+def need_event(event: int, new: int, old: int) -> bool:
+    """Whether entry `event` is among those from `old` up to `new`, exclusive; all are free-running 16-bit indices
+    (SPLIT-UNS-D05, vring_need_event of linux/virtio_ring.h)."""
+    return (new - event - 1) & 0xFFFF < (new - old) & 0xFFFF
+
+
 @dataclass(frozen=True)
 class Ring:
-    """Where a split virtqueue lies. indirect: VIRTIO_F_INDIRECT_DESC was negotiated."""
+    """Where a split virtqueue lies. indirect, event_idx: VIRTIO_F_INDIRECT_DESC, VIRTIO_F_EVENT_IDX were negotiated.
+
+    Positions count ring entries from when the queue was enabled, without end.
+    """
 
     size: int
     desc: int
     driver: int
     device: int
     indirect: bool
+    event_idx: bool = False
 
     def avail_flags(self) -> tuple[int, int]:
         """Address and size of virtq_avail.flags."""
@@ -73,6 +84,28 @@ class Ring:
         """Address and bytes of virtq_used.idx."""
         return self.device + 2, struct.pack("<H", position & 0xFFFF)
 
+    def used_writes(self, position: int, chain: Chain, length: int) -> list[tuple[int, bytes]]:
+        """What returns a chain, in order: used entry, used index (SPLIT-USED-D01)."""
+        return [self.used_entry(position, chain.head, length), self.used_idx(position + 1)]
+
+    def avail_event(self, position: int) -> tuple[int, bytes]:
+        """Address and bytes of avail_event, behind the used ring: a kick is wanted for the entry at `position`."""
+        address = self.device + VIRTQ_USED_RING_OFFSET + VIRTQ_USED_ELEM_SIZE * self.size
+        return address, struct.pack("<H", position & 0xFFFF)
+
+    def suppression(self) -> tuple[int, int]:
+        """Address and size of what the driver says of interrupts: used_event behind the available ring, or flags."""
+        if self.event_idx:
+            return self.driver + VIRTQ_AVAIL_RING_OFFSET + 2 * self.size, 2
+        return self.avail_flags()
+
+    def wants_interrupt(self, raw: bytes, old: int, new: int) -> bool:
+        """Whether the entries from position `old` up to `new` are to be told. raw: what was read at suppression()."""
+        (word,) = struct.unpack("<H", raw)
+        if self.event_idx:
+            return need_event(word, new, old)
+        return not word & VIRTQ_AVAIL_F_NO_INTERRUPT
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -84,11 +117,31 @@ class Segment:
 
 @dataclass
 class Chain:
-    """A walked descriptor chain: its head and the two parts."""
+    """A walked descriptor chain: its two parts, and how it is returned.
+
+    head: what the used entry names, the head's index or (packed) the buffer id. slots: how far the position in the
+    ring moves on for it.
+    """
 
     head: int
     readable: list[Segment] = field(default_factory=list)
     writable: list[Segment] = field(default_factory=list)
+    slots: int = 1
+    _total: int = field(default=0, init=False, repr=False, compare=False)
+
+    def add(self, segment: Segment, writable: bool, most: int, address: int) -> None:
+        """Append a descriptor's buffer, and check what holds in every ring.
+
+        most: how many descriptors a chain may have; address: where this one lies, for the ChainError.
+        """
+        if len(self.readable) + len(self.writable) == most:
+            raise ChainError(ErrorCode.CHAIN_LENGTH, address)
+        self._total += segment.length
+        if self._total >> 32:
+            raise ChainError(ErrorCode.CHAIN_BYTES, address)
+        if self.writable and not writable:
+            raise ChainError(ErrorCode.DIRECTION, address)
+        (self.writable if writable else self.readable).append(segment)
 
     @property
     def readable_bytes(self) -> int:
@@ -119,7 +172,7 @@ def walk_chain(ring: Ring, head: int) -> Reads[Chain]:
     if head >= ring.size:
         raise ChainError(ErrorCode.HEAD_INDEX, head)
     chain = Chain(head)
-    index, count, total = head, 0, 0
+    index = head
     table, entries = ring.desc, ring.size
     block: tuple[int, bytes] | None = None
     while True:
@@ -135,22 +188,13 @@ def walk_chain(ring: Ring, head: int) -> Reads[Chain]:
             raw = block[1][start : start + VIRTQ_DESC_SIZE]
         addr, length, flags, next_ = _DESC.unpack(raw)
         if flags & _INDIRECT:
-            _check_indirect(ring, flags, length, address, nested=block is not None)
+            if block is not None:
+                raise ChainError(ErrorCode.INDIRECT_NESTED, address)
+            check_indirect(ring.indirect, flags, length, address)
             table, entries, index = addr, length // VIRTQ_DESC_SIZE, 0
             block = (0, b"")
             continue
-        count += 1
-        total += length
-        if count > ring.size:
-            raise ChainError(ErrorCode.CHAIN_LENGTH, address)
-        if total >> 32:
-            raise ChainError(ErrorCode.CHAIN_BYTES, address)
-        if flags & _WRITE:
-            chain.writable.append(Segment(addr, length))
-        elif chain.writable:
-            raise ChainError(ErrorCode.DIRECTION, address)
-        else:
-            chain.readable.append(Segment(addr, length))
+        chain.add(Segment(addr, length), bool(flags & _WRITE), ring.size, address)
         if not flags & _NEXT:
             return chain
         if next_ >= entries:
@@ -158,10 +202,9 @@ def walk_chain(ring: Ring, head: int) -> Reads[Chain]:
         index = next_
 
 
-def _check_indirect(ring: Ring, flags: int, length: int, address: int, nested: bool) -> None:
-    if nested:
-        raise ChainError(ErrorCode.INDIRECT_NESTED, address)
-    if not ring.indirect:
+def check_indirect(negotiated: bool, flags: int, length: int, address: int) -> None:
+    """What must hold of a descriptor at `address` that points to a table of `length` bytes."""
+    if not negotiated:
         raise ChainError(ErrorCode.INDIRECT_OFF, address)
     if flags & _NEXT:
         raise ChainError(ErrorCode.INDIRECT_NEXT, address)

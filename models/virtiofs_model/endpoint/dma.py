@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from virtiofs_model.defects import Defect
@@ -60,8 +61,11 @@ class Dma:
         """Reads on the wire that are not complete."""
         return len(self._out)
 
-    def read(self, address: int, size: int) -> Steps[bytes]:
-        """Read `size` bytes (at least 1) at `address`; raises ReadError after the last completion of a bad read."""
+    def read(self, address: int, size: int, on_sent: Callable[[], None] | None = None) -> Steps[bytes]:
+        """Read `size` bytes (at least 1) at `address`; raises ReadError after the last completion of a bad read.
+
+        on_sent: called when the last request leaves.
+        """
         read = _Read(self._core.signal(), bytearray(size), size)
         offset = 0
         while offset < size:
@@ -73,6 +77,8 @@ class Dma:
             self._core.send(Channel.RQ, memory_read(address + offset, chunk, self._core.config.requester_id, tag))
             self._core.count(DpuCounter.READ_TLPS)
             offset += chunk
+            if offset == size and on_sent is not None:
+                on_sent()
             yield None
         while read.left:
             yield read.signal
@@ -80,8 +86,8 @@ class Dma:
             raise ReadError(read.failed_at)
         return bytes(read.data)
 
-    def write(self, address: int, data: bytes) -> Steps[None]:
-        """Write `data` at `address` in ascending packets, one a micro-step."""
+    def write(self, address: int, data: bytes, on_sent: Callable[[], None] | None = None) -> Steps[None]:
+        """Write `data` at `address` in ascending packets, one a micro-step. on_sent: called when the last leaves."""
         offset = 0
         while offset < len(data):
             while not self._core.config.bus_master:
@@ -91,6 +97,8 @@ class Dma:
             self._core.send(Channel.RQ, memory_write(address + offset, piece, self._core.config.requester_id))
             self._core.count(DpuCounter.WRITE_TLPS)
             offset += chunk
+            if offset == len(data) and on_sent is not None:
+                on_sent()
             yield None
 
     def _read_limit(self, address: int) -> int:

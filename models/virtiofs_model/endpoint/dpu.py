@@ -24,7 +24,7 @@ from virtiofs_model.layouts.dpu import (
     NotifyResult,
 )
 from virtiofs_model.layouts.virtio import VIRTIO_FS_TAG_SIZE, Feature
-from virtiofs_model.registers import DEFAULT_FEATURES, NotifyPolicy
+from virtiofs_model.registers import BUILT_FEATURES, NotifyPolicy
 
 _STRAPS = (
     *range(DpuRegister.NUM_REQUEST_QUEUES, DpuRegister.CACHE_OPTIONS + 4, 4),
@@ -182,10 +182,10 @@ class DpuRegisters:
         if address == DpuRegister.NUM_REQUEST_QUEUES:
             return 1 <= value <= request_queues
         if address == DpuRegister.FEATURES_LO:
-            return not value & ~DEFAULT_FEATURES
+            return not value & ~BUILT_FEATURES
         if address == DpuRegister.FEATURES_HI:
-            # VERSION_1 is always offered (RSVD-D01), and nothing else of this half was built.
-            return value == Feature.VERSION_1.mask >> 32
+            # VERSION_1 is always offered (RSVD-D01).
+            return not value & ~(BUILT_FEATURES >> 32) and bool(value & Feature.VERSION_1.mask >> 32)
         if address == DpuRegister.PERSONALITY:
             return value <= 1
         if address == DpuRegister.MAX_QUEUE_SIZE:

@@ -1,15 +1,16 @@
 """Engine port, data mover and completion: requests go to the engine, its jobs and replies come back.
 
-Each write lane is a queue that is worked off in order: data, used entry, used index. The suppression word is read
-after the index has left, and the interrupt is decided from that answer; the lane does not wait for it.
+Each write lane is a queue that is worked off in order: data, then used entry and index, or used descriptor. What the
+driver says of interrupts is read after that has left, and the interrupt is decided from that answer; the lane does not
+wait for it.
 """
 
 from __future__ import annotations
 
-import struct
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from virtiofs_model.defects import Defect
 from virtiofs_model.endpoint.core import SERVICE, Core
@@ -32,7 +33,8 @@ from virtiofs_model.engine import (
 )
 from virtiofs_model.errors import ErrorCode
 from virtiofs_model.layouts.dpu import DpuCounter
-from virtiofs_model.layouts.virtio import VIRTQ_AVAIL_F_NO_INTERRUPT, Feature
+from virtiofs_model.layouts.virtio import Feature
+from virtiofs_model.packed_virtqueue import AnyRing, PackedRing
 from virtiofs_model.registers import MAX_QUEUES
 from virtiofs_model.virtqueue import Chain, Ring, Segment, slices
 
@@ -107,7 +109,7 @@ class Mover:
         self._unacknowledged: set[int] = set()
         self.acknowledged = core.signal()
         self.epoch = 0
-        self.used_idx = [0] * MAX_QUEUES
+        self._forget_positions()
         self.release: Callable[[Context], None] = lambda context: None
         self.on_notify: Callable[[EngineNotify, bytes], None] = lambda notify, message: None
         self.on_own_request: Callable[[Context, bytes], None] = lambda context, head: None
@@ -121,7 +123,7 @@ class Mover:
     def start(self) -> None:
         """Forget everything and start the lanes (device reset)."""
         if self._core.defect is not Defect.STALE_QUEUE_STATE:
-            self.used_idx = [0] * MAX_QUEUES
+            self._forget_positions()
         self._contexts: dict[int, Context] = {}
         self._work: dict[Lane, deque[tuple[MoverJob | EngineReply | _Discard, bytes]]] = {
             Lane.HI: deque(),
@@ -131,6 +133,12 @@ class Mover:
         self.replies_used = 0
         for lane in (Lane.HI, Lane.REQ):
             self._core.scheduler.spawn(self._serve(lane), SERVICE)
+
+    def _forget_positions(self) -> None:
+        # Places in the rings: begun, told by a write that has left, judged by a suppression read that has left.
+        self.used_positions = [0] * MAX_QUEUES
+        self._told = [0] * MAX_QUEUES
+        self._judged = [0] * MAX_QUEUES
 
     def epoch_free(self) -> bool:
         """Whether the next epoch is not in use any more by messages that the engine has not forgotten."""
@@ -307,7 +315,7 @@ class Mover:
         if len(data) > 16 and self._core.strikes(Defect.REPLY_CORRUPTED, 3):
             data = data[:-1] + bytes([data[-1] ^ 0x01])
         if self._core.defect is Defect.USED_INDEX_BEFORE_DATA:
-            yield from self.used(context.queue, context.chain.head, length)
+            yield from self.used(context.queue, context.chain, length)
             yield from self.scatter(self._reply_pieces(context.chain, len(data)), data)
             self._finished(context, data)
             return
@@ -335,7 +343,7 @@ class Mover:
     # ---- completion ----
 
     def _return(self, context: Context, length: int, data: bytes) -> Steps[None]:
-        yield from self.used(context.queue, context.chain.head, length)
+        yield from self.used(context.queue, context.chain, length)
         self._finished(context, data)
 
     def _finished(self, context: Context, data: bytes) -> None:
@@ -347,42 +355,60 @@ class Mover:
         self.release(context)
         self.replies_changed.fire()
 
-    def ring(self, queue: int) -> Ring:
-        """Where a queue lies, as its registers say."""
-        registers = self._core.registers.queues[queue]
-        indirect = self._core.registers.negotiated(Feature.INDIRECT_DESC)
-        return Ring(registers.size, registers.desc, registers.driver, registers.device, indirect)
+    def ring(self, queue: int) -> AnyRing:
+        """Where a queue lies, as its registers say, in the format that was negotiated."""
+        registers = self._core.registers
+        where = registers.queues[queue]
+        indirect, event_idx = map(registers.negotiated, (Feature.INDIRECT_DESC, Feature.EVENT_IDX))
+        place = (where.size, where.desc, where.driver, where.device, indirect, event_idx)
+        if registers.negotiated(Feature.RING_PACKED):
+            return PackedRing(*place, registers.straps.max_queue_size)
+        return Ring(*place)
 
-    def used(self, queue: int, head: int, length: int) -> Steps[None]:
-        """Used entry, used index, then (on its own) suppression word and interrupt."""
+    def used(self, queue: int, chain: Chain, length: int) -> Steps[None]:
+        """Used entry and index or used descriptor, then (on its own) suppression and interrupt."""
         ring = self.ring(queue)
-        flags: int | None = None
+        raw: bytes | None = None
         if self._core.defect is Defect.INTERRUPT_DECIDED_EARLY:
-            flags = yield from self._suppression(queue, ring)
+            raw = yield from self._suppression(queue, ring)
         if self._core.strikes(Defect.USED_ID, 3):
-            head = (head + 1) % ring.size
+            chain = replace(chain, head=(chain.head + 1) % ring.size)
         for _ in range(2 if self._core.strikes(Defect.USED_ENTRY_TWICE, 3) else 1):
-            position = self.used_idx[queue]
-            self.used_idx[queue] = position + 1 & 0xFFFF
-            yield from self._dma.write(*ring.used_entry(position, head, length))
-            yield from self._dma.write(*ring.used_idx(position + 1))
-        self._core.scheduler.spawn(self._interrupt(queue, ring, flags), SERVICE)
+            position = self.used_positions[queue]
+            self.used_positions[queue] = position + chain.slots
+            *first, last = ring.used_writes(position, chain, length)
+            for address, data in first:
+                yield from self._dma.write(address, data)
+            yield from self._dma.write(*last, partial(self._now_told, queue, position + chain.slots))
+        self._core.scheduler.spawn(self._interrupt(queue, ring, raw), SERVICE)
 
-    def _suppression(self, queue: int, ring: Ring) -> Steps[int | None]:
+    def _now_told(self, queue: int, position: int) -> None:
+        self._told[queue] = position
+
+    def _suppression(self, queue: int, ring: AnyRing, on_sent: Callable[[], None] | None = None) -> Steps[bytes | None]:
         try:
-            raw = yield from self._dma.read(*ring.avail_flags())
+            return (yield from self._dma.read(*ring.suppression(), on_sent))
         except ReadError as error:
             self._core.log(ErrorCode.RING_READ, queue, error.address, fatal=True)
             return None
-        (flags,) = struct.unpack("<H", raw)
-        return int(flags)
 
-    def _interrupt(self, queue: int, ring: Ring, flags: int | None) -> Steps[None]:
-        if flags is None:
-            flags = yield from self._suppression(queue, ring)
-        if flags is None:
+    def _interrupt(self, queue: int, ring: AnyRing, raw: bytes | None) -> Steps[None]:
+        """Decide for all that was used since the decision before: each entry is judged once, by a value that was read
+        after it had left."""
+        old = new = 0
+
+        def judge() -> None:
+            nonlocal old, new
+            old, new = self._judged[queue], self._told[queue]
+            self._judged[queue] = new
+
+        if raw is None:
+            raw = yield from self._suppression(queue, ring, judge)
+        else:
+            judge()
+        if raw is None:
             return
-        if flags & VIRTQ_AVAIL_F_NO_INTERRUPT and self._core.defect is not Defect.INTERRUPT_SUPPRESSED_SENT:
+        if not ring.wants_interrupt(raw, old, new) and self._core.defect is not Defect.INTERRUPT_SUPPRESSED_SENT:
             self._core.count(DpuCounter.INTERRUPTS_SUPPRESSED)
             return
         self._interrupts.used_buffer(queue)

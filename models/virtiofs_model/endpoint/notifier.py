@@ -170,7 +170,7 @@ class Notifier:
                 self._buffers.popleft()
                 self._core.log(fault, buffer.queue, buffer.chain.head)
                 self._core.count(DpuCounter.NOTIFY_CHAINS_RETURNED)
-                yield from self._mover.used(buffer.queue, buffer.chain.head, 0)
+                yield from self._mover.used(buffer.queue, buffer.chain, 0)
                 self.release(buffer)
             elif buffer and fault is None and self._may_leave():
                 self._buffers.popleft()
@@ -178,7 +178,7 @@ class Notifier:
                 pieces = slices(buffer.chain.writable, 0, len(data))
                 yield from self._mover.scatter(pieces, data)
                 written = sum(piece.length for piece in pieces)
-                yield from self._mover.used(buffer.queue, buffer.chain.head, written)
+                yield from self._mover.used(buffer.queue, buffer.chain, written)
                 self._core.count(DpuCounter.NOTIFY_DELIVERED)
                 self.release(buffer)
             else:

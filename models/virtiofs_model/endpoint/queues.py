@@ -1,13 +1,15 @@
 """Scheduler, chain fetch and header gather: from a doorbell to a request at the engine, one task a queue.
 
 Trust rule: memory is believed only if it was read by a request issued after the completion that published it, so a
-queue's task reads index, then entries, then descriptors, then data, each after the answer to the one before.
+queue's task reads index, then entries, then descriptors, then data, each after the answer to the one before; in a
+packed ring first descriptor, then the others of its list, then data.
 """
 
 from __future__ import annotations
 
 import struct
 from collections import deque
+from typing import TypeVar
 
 from virtiofs_model.defects import Defect
 from virtiofs_model.endpoint.core import SERVICE, Core
@@ -19,12 +21,14 @@ from virtiofs_model.engine import HEAD_BYTES_MAX, Lane
 from virtiofs_model.errors import ErrorCode
 from virtiofs_model.layouts.fuse_operations import IN_HEADER_SIZE
 from virtiofs_model.layouts.virtio import VIRTQ_DESC_SIZE
+from virtiofs_model.packed_virtqueue import AnyRing, PackedRing, walk_packed
 from virtiofs_model.registers import MAX_QUEUES, Role
-from virtiofs_model.virtqueue import Chain, ChainError, Ring, available, slices, walk_chain
+from virtiofs_model.virtqueue import Chain, ChainError, Reads, Ring, available, slices, walk_chain
 
 CONTEXT_POOLS = {Lane.HI: range(0, 4), Lane.NTF: range(4, 12), Lane.REQ: range(12, 32)}
 """Context numbers by lane: a lane that is full never holds up another."""
 
+T = TypeVar("T")
 _LANES = {Role.HIPRIO: Lane.HI, Role.NOTIFICATION: Lane.NTF, Role.REQUEST: Lane.REQ}
 
 
@@ -61,7 +65,10 @@ class Queues:
 
     def release(self, context: Context) -> None:
         """A context may be used again."""
-        self._free[context.lane].append(context.number)
+        self._give_back(context.lane, context.number)
+
+    def _give_back(self, lane: Lane, number: int) -> None:
+        self._free[lane].append(number)
         self._context_free.fire()
 
     def _look_again(self) -> None:
@@ -85,8 +92,16 @@ class Queues:
             except ReadError as error:
                 self._core.log(ErrorCode.RING_READ, queue, error.address, fatal=True)
 
-    def _serve_kick(self, queue: int, ring: Ring) -> Steps[None]:
-        """Take every chain that the index announces now."""
+    def _serve_kick(self, queue: int, ring: AnyRing) -> Steps[None]:
+        if isinstance(ring, PackedRing):
+            yield from self._serve_packed(queue, ring)
+            return
+        while (yield from self._take_announced(queue, ring)) and ring.event_idx:
+            # A driver that does not kick, since it has read the event before, has moved the index on before that.
+            yield from self._dma.write(*ring.avail_event(self._positions[queue]))
+
+    def _take_announced(self, queue: int, ring: Ring) -> Steps[int]:
+        """Take every chain that the index announces now; how many they were, 0 where the queue was stopped."""
         table: bytes | None = None
         if self._core.defect is Defect.DESCRIPTOR_PREFETCHED:
             table = yield from self._dma.read(ring.desc, VIRTQ_DESC_SIZE * min(ring.size, 64))
@@ -98,7 +113,7 @@ class Queues:
         else:
             raw = yield from self._dma.read(address, size)
         (idx,) = struct.unpack("<H", raw)
-        left = available(ring, idx, self._positions[queue])
+        left = count = available(ring, idx, self._positions[queue])
         while left:
             position = self._positions[queue]
             heads = yield from self._heads(ring, position, left, entries)
@@ -107,12 +122,29 @@ class Queues:
             for head in heads:
                 number = yield from self._context(queue)
                 if not self._servable(queue):
-                    return
-                chain = yield from self._walk(ring, head, table)
-                self._positions[queue] = (self._positions[queue] + 1) & 0xFFFF
+                    return 0
+                chain = yield from self._walk(walk_chain(ring, head), ring, table)
                 left -= 1
-                lane = _LANES[self._core.registers.roles[queue]]
-                yield from self._dispatch(Context(number, queue, lane, chain))
+                yield from self._begin(queue, number, chain)
+        return count
+
+    def _serve_packed(self, queue: int, ring: PackedRing) -> Steps[None]:
+        """Take every chain until a descriptor is not available."""
+        while True:
+            number = yield from self._context(queue)
+            if not self._servable(queue):
+                return
+            position = self._positions[queue]
+            in_use = position - self._mover.used_positions[queue]
+            chain = yield from self._walk(walk_packed(ring, position, in_use))
+            if chain is None:
+                self._give_back(_LANES[self._core.registers.roles[queue]], number)
+                return
+            yield from self._begin(queue, number, chain)
+
+    def _begin(self, queue: int, number: int, chain: Chain) -> Steps[None]:
+        self._positions[queue] += chain.slots
+        yield from self._dispatch(Context(number, queue, _LANES[self._core.registers.roles[queue]], chain))
 
     def _heads(self, ring: Ring, position: int, count: int, entries: bytes | None) -> Steps[list[int]]:
         address, size = ring.avail_entries(position, count)
@@ -129,21 +161,20 @@ class Queues:
             yield self._context_free
         return free.popleft()
 
-    def _walk(self, ring: Ring, head: int, table: bytes | None) -> Steps[Chain]:
-        """walk_chain with DMA behind it. table: a copy of the descriptor table (a defect)."""
-        walk = walk_chain(ring, head)
+    def _walk(self, walk: Reads[T], ring: Ring | None = None, table: bytes | None = None) -> Steps[T]:
+        """A computation with DMA behind it. table: a copy of the descriptor table of `ring` (a defect)."""
         try:
             address, size = next(walk)
             while True:
-                offset = address - ring.desc
+                offset = address - ring.desc if ring is not None else 0
                 if table is not None and 0 <= offset <= len(table) - size:
                     data = table[offset : offset + size]
                 else:
                     data = yield from self._dma.read(address, size)
                 address, size = walk.send(data)
         except StopIteration as end:
-            chain: Chain = end.value
-            return chain
+            result: T = end.value
+            return result
 
     def _dispatch(self, context: Context) -> Steps[None]:
         if context.lane is Lane.NTF:
