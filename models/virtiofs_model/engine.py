@@ -172,6 +172,13 @@ class EngineControl(_Message):
     queue: int
     epoch: int
 
+    @classmethod
+    def acknowledging(cls, epoch: int, queue: int | None = None) -> EngineControl:
+        """The answer to the device reset that began `epoch`, or in that epoch to the reset of `queue`."""
+        if queue is None:
+            return cls(ControlKind.DEVICE_RESET, 0, epoch)
+        return cls(ControlKind.QUEUE_RESET, queue, epoch)
+
 
 class EnginePort(Protocol):
     """The firmware's side of fuse_engine_if. Callbacks run in the order of the messages; calls do not block."""
@@ -200,8 +207,8 @@ class EnginePort(Protocol):
         """Put a notification into the message store."""
         ...
 
-    def control_ack(self, epoch: int) -> None:
-        """Say that everything older than `epoch` is forgotten."""
+    def control_ack(self, epoch: int, queue: int | None = None) -> None:
+        """Say that everything older than `epoch` is forgotten, or with `queue`: all of that queue in this epoch."""
         ...
 
     def storage_read(self, address: int, size: int) -> bytes:

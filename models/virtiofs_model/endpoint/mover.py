@@ -183,9 +183,10 @@ class Mover:
         if self._current(notify.epoch):
             self.on_notify(notify, message)
 
-    def control_ack(self, epoch: int) -> None:
-        """The engine has forgotten all that is older than `epoch`."""
-        self._unacknowledged.discard(epoch)
+    def control_ack(self, epoch: int, queue: int | None = None) -> None:
+        """The engine has forgotten all that is older than `epoch`, or the requests of `queue`."""
+        if queue is None:
+            self._unacknowledged.discard(epoch)
         self.acknowledged.fire()
 
     def storage_read(self, address: int, size: int) -> bytes:

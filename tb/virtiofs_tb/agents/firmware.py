@@ -209,7 +209,8 @@ class FirmwareAgent:
         elif control.epoch != self._epoch:
             self._enter(control.epoch)
         # Not among the timers: a further reset must not swallow the acknowledgement that is owed for this one.
-        self._loop.call_at(self._loop.now_ps + self._delay_ps(), lambda: self.port.control_ack(control.epoch))
+        queue = control.queue if control.kind == ControlKind.QUEUE_RESET else None
+        self._loop.call_at(self._loop.now_ps + self._delay_ps(), lambda: self.port.control_ack(control.epoch, queue))
 
     def _enter(self, epoch: int) -> None:
         """The device was reset. A request of the new epoch may tell it before the control message does."""

@@ -94,10 +94,10 @@ class LoggedEngine(LoggedStorage):
         self._seen(Kind.ENGINE_REPLY, EngineReplyChannel.NOTIFY, notify.to_user(), message)
         self._port.notify(notify, message)
 
-    def control_ack(self, epoch: int) -> None:
-        control = EngineControl(0, 0, epoch)
+    def control_ack(self, epoch: int, queue: int | None = None) -> None:
+        control = EngineControl.acknowledging(epoch, queue)
         self._seen(Kind.ENGINE_REPLY, EngineReplyChannel.CONTROL_ACK, control.to_user())
-        self._port.control_ack(epoch)
+        self._port.control_ack(epoch, queue)
 
 
 class ModelDpu(RegisterDpu):

@@ -121,8 +121,8 @@ class RtlEngine(LoggedStorage):
     def notify(self, notify: EngineNotify, message: bytes) -> None:
         self._send(Port.ENGINE_NOTIFY, notify.to_user(), message)
 
-    def control_ack(self, epoch: int) -> None:
-        self._send(Port.ENGINE_CONTROL_ACK, EngineControl(0, 0, epoch).to_user())
+    def control_ack(self, epoch: int, queue: int | None = None) -> None:
+        self._send(Port.ENGINE_CONTROL_ACK, EngineControl.acknowledging(epoch, queue).to_user())
 
 
 class RtlHost(HostBase):
