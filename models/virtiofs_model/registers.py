@@ -23,8 +23,21 @@ CONFIG_EVENT = -1
 """A configuration change among the events that have a vector; the others are queue indices."""
 
 DEFAULT_FEATURES = Feature.VERSION_1.mask | Feature.INDIRECT_DESC.mask | Feature.FS_NOTIFICATION.mask
-BUILT_FEATURES = DEFAULT_FEATURES | Feature.EVENT_IDX.mask | Feature.RING_PACKED.mask
-"""What a strap may offer."""
+BUILT_FEATURES = DEFAULT_FEATURES | sum(
+    feature.mask
+    for feature in (
+        Feature.EVENT_IDX,
+        Feature.ACCESS_PLATFORM,
+        Feature.RING_PACKED,
+        Feature.ORDER_PLATFORM,
+        Feature.NOTIFICATION_DATA,
+        Feature.NOTIF_CONFIG_DATA,
+    )
+)
+"""What a strap may offer. ACCESS_PLATFORM and ORDER_PLATFORM change nothing here: every access is one of PCI Express,
+at the address that the driver gave."""
+NOTIF_CONFIG_DATA = 0x100
+"""queue_notif_config_data less the queue's index: no index that a doorbell could be told instead."""
 _DRIVER_STATUS = (
     DeviceStatus.ACKNOWLEDGE
     | DeviceStatus.DRIVER
@@ -221,6 +234,8 @@ class VirtioRegisters:
         if 0x20 <= offset < 0x38:
             address = (queue.desc, queue.driver, queue.device)[(offset - 0x20) // 8]
             return self._word(address, offset >> 2 & 1)
+        if offset == 0x38 and present and self.negotiated(Feature.NOTIF_CONFIG_DATA):
+            return index + NOTIF_CONFIG_DATA
         return 0
 
     def write_common(self, offset: int, value: int, enables: int) -> None:

@@ -119,6 +119,21 @@ def test_queue_registers() -> None:
     assert registers.read_common(0x18) & 0xFFFF == 0
 
 
+def test_what_a_doorbell_is_told() -> None:
+    """PCI-COMMON-DI1: the register exists where NOTIF_CONFIG_DATA was negotiated."""
+    for features in (V1, V1 | Feature.NOTIF_CONFIG_DATA.mask):
+        registers = VirtioRegisters(straps=DeviceStraps(features=features))
+        registers.write_common(0x08, 1, 0xF)
+        registers.write_common(0x0C, features >> 32, 0xF)
+        registers.write_common(0x14, 3 << 16, 0xC)
+        assert registers.read_common(0x38) == 0, "before FEATURES_OK"
+        registers.write_common(0x14, 0x0B, 1)
+        assert registers.read_common(0x38) == (0x103 if features != V1 else 0)
+        registers.write_common(0x38, 0, 0xF)
+        registers.write_common(0x14, 7 << 16, 0xC)
+        assert registers.read_common(0x38) == 0, "a queue that is absent"
+
+
 def test_feature_words_of_any_select() -> None:
     registers = VirtioRegisters()
     for select, word in ((0, 0x10000001), (1, 1), (2, 0), (0xFFFFFFFF, 0)):

@@ -217,6 +217,16 @@ def test_the_wrap_counter_is_in_the_available_bit() -> None:
     assert host.endpoint.dpu.error_log() == []
 
 
+@pytest.mark.parametrize(("value", "size"), [(3, 2), (0x0103, 2), (0x8002_0003, 4), (0x0001_0103, 4), (3, 1)])
+def test_what_a_doorbell_says_besides_its_place(value: int, size: int) -> None:
+    """NOTIFICATION_DATA and NOTIF_CONFIG_DATA: memory is read all the same."""
+    host = PackedHost(12)
+    host.begin(FEATURES | Feature.NOTIFICATION_DATA.mask | Feature.NOTIF_CONFIG_DATA.mask)
+    host.add(3, [host.fuse(GETATTR)], [120], kick=False)
+    host.set(0x3000 + 4 * 3, value, size)
+    assert answer_all(host) == 1
+
+
 # ---- event indices of split rings ----
 
 

@@ -28,8 +28,9 @@ COMPLETION_BOUNDARY = 128
 class Front:
     """Serves requests from cq: configuration space, BAR0, and Unsupported Request for all else.
 
-    doorbell(queue) is called for a write to that queue's doorbell. A completion leaves after every posted write that
-    was sent before its request was taken up, because packets leave in the order in which they are sent.
+    doorbell(queue) is called for a write to that queue's doorbell: the address tells which one. What is written (an
+    index, queue_notif_config_data, how far the ring is filled) is not needed. A completion leaves after every posted
+    write that was sent before its request was taken up, because packets leave in the order in which they are sent.
     """
 
     def __init__(self, core: Core, interrupts: Interrupts, doorbell: Callable[[int], None]) -> None:
