@@ -136,12 +136,8 @@ class SplitQueue(Virtqueue):
                 self.used + VIRTQ_USED_RING_OFFSET + VIRTQ_USED_ELEM_SIZE * slot, VIRTQ_USED_ELEM_SIZE
             )
             number, length = int.from_bytes(entry[:4], "little"), int.from_bytes(entry[4:], "little")
-            batch = self._claim(number, length, f"{self.name} used.ring[{slot}].id", "SPLIT-USED-D01")
+            batch = self._claim(number, length, f"{self.name} used.ring[{slot}].id", "SPLIT-USED-D01", new)
             if not batch:
-                break
-            if len(batch) > new:
-                what = f"{self.name} used.idx behind a batch of {len(batch)}"
-                self.stop(DriverError(what, new, f"at least {len(batch)} more", "SPLIT-INORD-DI1"))
                 break
             for token in batch:
                 self._free.extend(token.slots)

@@ -356,8 +356,11 @@ class Virtqueue(ABC):
         high = bool(self._rng.getrandbits(1))
         return DmaArea(self.host.memory, self.options.dma, size * descriptors, 16, high)
 
-    def _claim(self, number: int, length: int, what: str, clause: str) -> list[Token]:
-        """The chains that a used entry stands for, with their lengths; an impossible id breaks the queue."""
+    def _claim(self, number: int, length: int, what: str, clause: str, most: int | None = None) -> list[Token]:
+        """The chains that a used entry stands for, with their lengths; an impossible id breaks the queue.
+
+        most: chains that the device says to have used, where the format tells.
+        """
         token = self._in_flight.get(number)
         if token is None:
             ids = ", ".join(str(item) for item in sorted(self._in_flight)) or "none"
@@ -370,6 +373,9 @@ class Virtqueue(ABC):
             if len(batch) > 1 and not self.options.batches:
                 self.stop(DriverError(what, number, f"{waiting[0].id}, which was made available first", "RSVD-D05"))
                 return []
+        if most is not None and len(batch) > most:
+            self.stop(DriverError(f"{what} of a batch of {len(batch)}", most, "all of them used", "SPLIT-INORD-DI1"))
+            return []
         for item in batch:
             del self._in_flight[item.id]
             item.exact = item is token
