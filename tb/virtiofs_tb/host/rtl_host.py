@@ -52,6 +52,9 @@ _INPUTS = (Port.CQ, Port.RC, Port.ENGINE_JOB, Port.ENGINE_REPLY, Port.ENGINE_NOT
 COALESCE_CYCLES = 8
 """Records are gathered for so long: much less than the shortest latency of the host, so nothing is held up by it."""
 
+ACKNOWLEDGE_AGAIN_PS = 20_000
+"""An acknowledgement that has to wait for messages on other ports looks for them so often."""
+
 LISTEN_PS = 500_000
 """How often, in simulated time, a peer outside is listened to while the endpoint works."""
 QUIET_PS = 4_000_000
@@ -122,6 +125,10 @@ class RtlEngine(LoggedStorage):
         self._send(Port.ENGINE_NOTIFY, notify.to_user(), message)
 
     def control_ack(self, epoch: int, queue: int | None = None) -> None:
+        # The reset of a queue is acknowledged behind whatever was said for that queue, and these are ports apart.
+        if queue is not None and any(self._bridge.waiting(port) for port in (Port.ENGINE_JOB, Port.ENGINE_REPLY)):
+            self._loop.call_at(self._loop.now_ps + ACKNOWLEDGE_AGAIN_PS, lambda: self.control_ack(epoch, queue))
+            return
         self._send(Port.ENGINE_CONTROL_ACK, EngineControl.acknowledging(epoch, queue).to_user())
 
 
