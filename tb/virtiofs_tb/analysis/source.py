@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
-from virtiofs_tb.host.log import LOG_NAME, PAYLOAD_NAME, RECORD_SIZE, LogError, Record, read_log
+from virtiofs_tb.host.log import LOG_NAME, PAYLOAD_NAME, Kind, LogError, Record, SnapshotChannel, read_log
+from virtiofs_tb.host.log_files import Size, size_of
 from virtiofs_tb.paths import RUNS, shown
 from virtiofs_tb.report import SUMMARY, microseconds
 
@@ -65,19 +67,25 @@ def open_run(text: str) -> RunLog:
         )  # fmt: skip
     try:
         records = list(read_log(directory))
-        status = (directory / LOG_NAME).stat()
+        size = size_of(directory)
     except FileNotFoundError:
         raise AnalysisError(f"{shown(directory)}: {PAYLOAD_NAME} is missing") from None
     except (LogError, OSError) as error:
         raise AnalysisError(str(error)) from None
     if not records:
         raise AnalysisError(f"{shown(directory / LOG_NAME)}: there is no whole record in it")
-    return RunLog(directory, records, _notice(directory, len(records), status.st_size), int(status.st_mtime))
+    return RunLog(directory, records, "; ".join(_notices(directory, records, size)), size.modified)
 
 
-def _notice(directory: Path, count: int, size: int) -> str:
-    if size != RECORD_SIZE * (count + 1):  # one more for the file's header
-        return f"the log is cut off: it is told up to its last whole record, number {count}"
-    if not (directory / SUMMARY).exists():
-        return "the run left no summary: it is under way, or it was killed"
-    return ""
+def _notices(directory: Path, records: list[Record], size: Size) -> list[str]:
+    notices = []
+    for before, record in pairwise(records):
+        if record.kind == Kind.SNAPSHOT and record.channel == SnapshotChannel.OBSERVER:
+            notices.append(
+                f"the log was bounded: nothing is kept of {microseconds(before.t_ps)} to {microseconds(record.t_ps)}"
+            )
+    if size.rest or size.records != len(records):
+        notices.append(f"the log is cut off: it is told up to its last whole record, number {len(records)}")
+    elif not (directory / SUMMARY).exists():
+        notices.append("the run left no summary: it is under way, or it was killed")
+    return notices

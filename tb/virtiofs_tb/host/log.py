@@ -4,6 +4,10 @@ Two files. `observation.log`: a 64-byte file header (magic, version, record size
 records. `observation.payload`: the payload arena; a record's `payload` is an offset in it. Payload is written before
 the records that name it, so a killed run leaves a log that is readable up to its last whole record.
 
+A run without an end keeps its beginning and what came last (log_files.py): further pairs of files,
+`observation.1.log` and so on, of which the oldest go. The first record of each is a snapshot of what the observer knew
+then, so that what follows can be told although something before it is missing.
+
 Fields of a record: t_ps, seq, address, payload offset (u64); length u32; kind, channel, status, byte enables (u8);
 function, tag (u16); hdr (4 x u32); 4 reserved bytes. For a TLP they repeat what the header says:
 
@@ -26,21 +30,18 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
-MAGIC = b"VFSOBLOG"
-VERSION = 1
-RECORD_SIZE = 64
-LOG_NAME = "observation.log"
-PAYLOAD_NAME = "observation.payload"
+from virtiofs_tb.host.log_files import LOG_NAME, PAYLOAD_NAME, RECORD_SIZE, VERSION, LogError, LogFiles, Part, parts
 
-_FILE_HEADER = struct.Struct("<8sII48x")
+__all__ = ["LOG_NAME", "PAYLOAD_NAME", "RECORD_SIZE", "VERSION", "LogError", "ObservationLog", "Record", "read_log"]
+
 _RECORD = struct.Struct("<QQQQIBBBBHH4I4x")
 
 _FLUSH_BYTES = 1 << 17
 _BATCH = 256
+_U64 = (1 << 64) - 1
 
 Header = tuple[int, int, int, int]
 
@@ -88,7 +89,8 @@ class EngineReplyChannel(IntEnum):
 
 class DpuChannel(IntEnum):
     """Channels of kind DPU_OPERATION: register write, register read, message into the notify mailbox; a FUSE request of
-    the DPU when it is handed over, and its reply when that was read; a NOTIFY_REPLY that was kept, when the DPU took it.
+    the DPU when it is handed over, and its reply when that was read; a NOTIFY_REPLY that was kept, when the DPU took
+    it.
     """
 
     WRITE = 0
@@ -99,8 +101,11 @@ class DpuChannel(IntEnum):
     RETRIEVED = 5
 
 
-class LogError(Exception):
-    """A file is no observation log, or one of another version."""
+class SnapshotChannel(IntEnum):
+    """Channels of kind SNAPSHOT: host memory at `address`; what the observer knew (scoreboards/checkpoint.py)."""
+
+    MEMORY = 0
+    OBSERVER = 1
 
 
 @dataclass(slots=True)
@@ -197,13 +202,18 @@ class ObservationLog:
         self._record_hash = hashlib.sha256()
         self._payload_hash = hashlib.sha256()
         self.count = 0
-        self._log_file: FileIO | None = None
-        self._payload_file: FileIO | None = None
-        if directory is not None:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._log_file = (directory / LOG_NAME).open("wb", buffering=0)
-            self._payload_file = (directory / PAYLOAD_NAME).open("wb", buffering=0)
-            self._log_file.write(_FILE_HEADER.pack(MAGIC, VERSION, RECORD_SIZE))
+        self._files = LogFiles(directory) if directory is not None else None
+        self._checkpoint: Callable[[], bytes] | None = None
+        self._last: tuple[int, int] = (0, 0)
+
+    def bound(self, size: int, checkpoint: Callable[[], bytes]) -> None:
+        """From now on keep the first `size` / 8 bytes and what came last, at least `size` bytes of it.
+
+        checkpoint: what an observer knows that has been handed all records so far (the payload of a snapshot).
+        """
+        self._checkpoint = checkpoint
+        if self._files is not None:
+            self._files.bound = size
 
     def subscribe(self, callback: Callable[[list[Record]], None]) -> None:
         """Call `callback` with batches of records, in order; it must not keep the list."""
@@ -280,8 +290,13 @@ class ObservationLog:
         if batch:
             for subscriber in self._subscribers:
                 subscriber(batch)
+            self._last = (batch[-1].t_ps, batch[-1].seq)
         if len(self._records) + len(self._arena) >= _FLUSH_BYTES:
             self._write()
+            files = self._files
+            # A subscriber may have added a record, which the observer has not seen yet.
+            if files is not None and self._checkpoint is not None and files.full and not self._batch:
+                self._next_part(files, self._checkpoint())
 
     def flush(self) -> None:
         """Everything appended so far is with the subscribers and in the files."""
@@ -290,10 +305,9 @@ class ObservationLog:
 
     def close(self) -> None:
         self.flush()
-        for file in (self._log_file, self._payload_file):
-            if file is not None:
-                file.close()
-        self._log_file = self._payload_file = None
+        if self._files is not None:
+            self._files.close()
+        self._files = None
 
     def trace_hash(self) -> str:
         """SHA-256 over all records and all payload so far, in hex. It does not depend on batches or flushes."""
@@ -306,9 +320,15 @@ class ObservationLog:
         self._arena_written += len(arena)
         self._payload_hash.update(arena)
         self._record_hash.update(records)
-        if self._payload_file is not None and self._log_file is not None:
-            self._payload_file.write(arena)
-            self._log_file.write(records)
+        if self._files is not None:
+            self._files.write(bytes(records), bytes(arena))
+
+    def _next_part(self, files: LogFiles, known: bytes) -> None:
+        """Begin another pair of files. Its snapshot is no part of the trace: the hash leaves it out."""
+        kind, channel = Kind.SNAPSHOT, SnapshotChannel.OBSERVER
+        snapshot = Record(*self._last, 0, len(known), kind, channel, 0, 0, 0, 0, (0, 0, 0, 0), known)
+        base = self._arena_written - len(known)
+        files.begin_part(base, pack(snapshot, base & _U64), known)
 
     def _own_seq(self) -> int:
         self._seq += 1
@@ -316,26 +336,25 @@ class ObservationLog:
 
 
 def read_log(directory: Path) -> Iterator[Record]:
-    """The records of a log, up to the last one that is whole; raises LogError when the file is none."""
-    with open(directory / LOG_NAME, "rb") as log_file, open(directory / PAYLOAD_NAME, "rb") as payload_file:
-        header = log_file.read(_FILE_HEADER.size)
-        if len(header) < _FILE_HEADER.size:
-            return
-        magic, version, record_size = _FILE_HEADER.unpack(header)
-        if magic != MAGIC:
-            raise LogError(f"{directory / LOG_NAME}: magic is {magic!r}, expected {MAGIC!r}")
-        if (version, record_size) != (VERSION, RECORD_SIZE):
-            raise LogError(
-                f"{directory / LOG_NAME}: version {version} with records of {record_size} bytes, "
-                f"expected version {VERSION} with {RECORD_SIZE}"
-            )
-        while len(raw := log_file.read(RECORD_SIZE)) == RECORD_SIZE:
-            fields = _RECORD.unpack(raw)
-            offset, length = fields[3], fields[4]
-            payload = b""
-            if length:
-                payload_file.seek(offset)
-                payload = payload_file.read(length)
-                if len(payload) < length:
-                    return
-            yield _record(fields, payload)
+    """The records of a log, up to the last one that is whole; raises LogError when the file is none.
+
+    Where something is missing between two parts of a log that was bounded, the snapshot of the later one comes first.
+    """
+    before: Part | None = None
+    for part in parts(directory):
+        with part.open() as (log_file, payload_file):
+            raw = log_file.read(RECORD_SIZE)
+            if before is not None and part.follows(before) and len(raw) == RECORD_SIZE:
+                raw = log_file.read(RECORD_SIZE)  # nothing is missing: no need of the snapshot
+            while len(raw) == RECORD_SIZE:
+                fields = _RECORD.unpack(raw)
+                offset, length = fields[3], fields[4]
+                payload = b""
+                if length:
+                    payload_file.seek(offset - part.base & _U64)
+                    payload = payload_file.read(length)
+                    if len(payload) < length:
+                        return
+                yield _record(fields, payload)
+                raw = log_file.read(RECORD_SIZE)
+        before = part

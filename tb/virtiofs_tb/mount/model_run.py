@@ -24,6 +24,7 @@ def run(mount: MountRun, seed: int, run_dir: Path, rerun: str, defect: str | Non
     summary = Summary(TEST, seed, rerun=rerun, dut="golden device", profile=DEFAULT_PROFILE.name)
     host = ModelHost(seed, ObservationLog(run_dir), defect=defect, ramfs=Limits())
     testbench = Testbench(host, host.engine, mount.entry(), seed, load(DEFAULT_PROFILE))
+    mount.bound_log(testbench)
     started = time.monotonic()
     try:
         host.run(testbench.run())

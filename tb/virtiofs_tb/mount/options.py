@@ -9,17 +9,20 @@ from virtiofs_tb.host.port import Straps
 from virtiofs_tb.mount.errors import MountError
 
 BUFFERS = 32
+LOG_MIB = 32
 
 
 @dataclass(frozen=True)
 class Options:
     """straps: of the DPU, over those that the target sets. buffers: on the notification queue. deaf: notifications are
-    taken from the queue, but not told to the kernel.
+    taken from the queue, but not told to the kernel. log_mib: how much is kept of the observation log, beside its
+    beginning.
     """
 
     straps: Straps = field(default_factory=Straps)
     buffers: int = BUFFERS
     deaf: bool = False
+    log_mib: int = LOG_MIB
 
     def dump(self) -> str:
         """For another process; a tag cannot travel."""

@@ -10,6 +10,8 @@ from virtiofs_tb.host.port import HostPort
 from virtiofs_tb.mount.options import Options
 from virtiofs_tb.mount.session import MountSession
 from virtiofs_tb.scenario import Bench, Scenario
+from virtiofs_tb.scoreboards.checkpoint import dump
+from virtiofs_tb.testbench import Testbench
 
 TEST = "mount"
 SUMMARY = "The kernel's FUSE client on this machine uses the endpoint"
@@ -25,6 +27,11 @@ class MountRun:
     def entry(self) -> Entry:
         scenario = Scenario("mounted", self._step, (), (), SUMMARY, __name__)
         return Entry(TEST, SUMMARY, (scenario,), engine=self._engine)
+
+    def bound_log(self, testbench: Testbench) -> None:
+        """A mount has no end, its log has: the beginning and what came last."""
+        observer = testbench.scoreboards.observer
+        testbench.host.log.bound(self.session.options.log_mib << 20, lambda: dump(observer))
 
     def close(self) -> None:
         self.session.close()

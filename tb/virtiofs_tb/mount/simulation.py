@@ -16,6 +16,10 @@ class MountTest(SimulationTest):
 
     limit_ps = None
 
+    def build_phase(self) -> None:
+        super().build_phase()
+        self.mount.bound_log(self.testbench)
+
     def entry(self) -> Entry:
         self.mount = MountRun(mountpoint_of_environment(), options=options_of_environment())
         return self.mount.entry()

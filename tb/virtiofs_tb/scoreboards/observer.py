@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from virtiofs_model.layouts.virtio import DeviceStatus, Feature
-from virtiofs_tb.host.log import Channel, DpuChannel, Kind, Record
+from virtiofs_tb.host.log import Channel, DpuChannel, Kind, Record, SnapshotChannel
 from virtiofs_tb.profile import Profile
+from virtiofs_tb.scoreboards.checkpoint import restore
 from virtiofs_tb.scoreboards.completions import problem
 from virtiofs_tb.scoreboards.events import (
     ConfigAccess,
@@ -539,6 +540,9 @@ class Observer:
                 on_note(Note(t_ps, seq, record.payload.decode(errors="replace")))
         elif kind == Kind.RESET:
             self._pin_reset(t_ps, seq)
+        elif kind == Kind.SNAPSHOT:
+            if channel == SnapshotChannel.OBSERVER:  # of a log that was bounded
+                restore(self, record.payload)
         elif kind == Kind.DPU_OPERATION:
             if channel == DpuChannel.NOTIFY:
                 message = MailboxNotify(t_ps, seq, record.payload, record.status)
