@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,6 +110,22 @@ def test_in_use_when_it_is_to_end(directory: Path, tmp_path: Path) -> None:
         os.close(held[0])
     assert summary.passed, summary.failures
     assert kernel.kind_of(directory) is None
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_the_thread_that_unmounts_is_late(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's last word may end the run before the thread that unmounts has said that it is done."""
+    unmount = kernel.detach
+
+    def slow(directory: Path, lazy: bool) -> str | None:
+        why = unmount(directory, lazy)
+        if threading.current_thread().name == "unmount":
+            time.sleep(0.5)
+        return why
+
+    monkeypatch.setattr(kernel, "detach", slow)
+    assert used(directory, tmp_path, lambda: None).passed
+    assert all(thread.name != "unmount" for thread in threading.enumerate())
 
 
 @pytest.mark.parametrize(

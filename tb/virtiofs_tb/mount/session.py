@@ -29,6 +29,7 @@ from virtiofs_tb.mount.traffic import Traffic
 from virtiofs_tb.scenario import Bench
 
 LONGEST_WAIT_S = 60.0
+UNMOUNT_S = 30.0
 LOOK_S = 0.0003  # between two looks at what has come, while the endpoint works
 CLOCK_S = 0.01  # the DPU's clock is set when it is later by this
 TIMING = Timing(read_latency_ps=0, gap_percent=0, store_gap_ps=0, interrupt_latency_ps=0)
@@ -54,6 +55,7 @@ class MountSession:
         self._selector.register(self._control.listener, selectors.EVENT_READ)
         self._descriptor: int | None = None
         self._detaching: threading.Thread | None = None
+        self._ending = threading.Lock()  # held by who begins to unmount, and by who closes what that needs
         self._why_not: str | None = None
         self._busy_s = self._cpu_s = 0.0
         self._awake = time.monotonic()
@@ -178,9 +180,10 @@ class MountSession:
 
     def stop(self) -> None:
         """Begin to unmount. The kernel may still write to us meanwhile, so it happens beside the simulation."""
-        if self._detaching is None and self._descriptor is not None:
-            self._detaching = threading.Thread(target=self._detach, name="unmount", daemon=True)
-            self._detaching.start()
+        with self._ending:
+            if self._detaching is None and self._descriptor is not None:
+                self._detaching = threading.Thread(target=self._detach, name="unmount", daemon=True)
+                self._detaching.start()
 
     def _detach(self) -> None:
         why = kernel.detach(self.directory, lazy=False)
@@ -199,20 +202,25 @@ class MountSession:
 
     def close(self) -> None:
         """Leave nothing mounted and no socket behind; may be called again."""
-        if self._descriptor is not None:
-            if kernel.kind_of(self.directory) == kernel.KIND:
-                kernel.detach(self.directory, lazy=True)
-            if self.relay is not None:
-                self.relay.close()
-            self._selector.unregister(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = None
-        if self._wake_out >= 0:
-            self._control.close()
-            self._selector.close()
+        with self._ending:
+            if self._descriptor is not None:
+                if kernel.kind_of(self.directory) == kernel.KIND:
+                    kernel.detach(self.directory, lazy=True)
+                if self.relay is not None:
+                    self.relay.close()
+                self._selector.unregister(self._descriptor)
+                os.close(self._descriptor)
+                self._descriptor = None
+        if self._wake_out < 0:
+            return
+        if self._detaching is not None:  # nobody serves the mount any more, so nothing keeps it
+            self._detaching.join(UNMOUNT_S)
+        self._control.close()
+        self._selector.close()
+        if self._detaching is None or not self._detaching.is_alive():  # its last word goes there
             os.close(self._wake_out)
             os.close(self._wake_in)
-            self._wake_out = -1
+        self._wake_out = -1
 
     @property
     def notice(self) -> str | None:
