@@ -13,6 +13,21 @@ RULES: dict[str, str] = {
     "SPLIT-DESC-D01": "it writes nothing but used rings and the writable parts of chains that were made available and "
     "not yet used, each up to its end",
     "SPLIT-USED-D03": "it may, but the profile says exact_writes: not a byte beyond the used length is written",
+    "SPLIT-ANS-D04": "it may, but then no kick is lost: avail_event never goes back nor beyond the available index "
+    "that was read, the index is read once more after it was written, and what was read by then is what it says",
+    "PACK-SUP-DX1": "it may from then on, and after a kick it does: the next head is read by a request issued after "
+    "the doorbell, unless every slot is in use",
+    "PACK-SUP-DX2": "it may, but then no kick is lost: the next head is read once more after it was said; where the "
+    "profile says exact_writes every kick is wanted, and nothing is written there",
+    "PACK-WRAP-DI1": "in a used descriptor AVAIL and USED are both the wrap counter of the round, which flips behind "
+    "the last slot of the ring, whatever the size",
+    "PACK-USED-DI1": "WRITE says that bytes were written; the length is how many, from the first writable one on, and "
+    "each of them was written before",
+    "PACK-NEXT-DI1": "each list is given back by one used descriptor with the buffer ID of its last descriptor, in the "
+    "slot behind all descriptors of the lists that were used before",
+    "PACK-EVT-DI1": "the driver's structure is read after the used descriptor was written; ENABLE asks for an "
+    "interrupt, DISABLE for none, DESC for one where its descriptor was passed, slot and wrap counter",
+    "PACK-EVT-RI1": "the flags that the device writes for the driver are ENABLE, DISABLE, or DESC with EVENT_IDX",
     "FS-REQ-DI1": "the engine is given each request once and as it lies in memory; the driver gets the reply that the "
     "engine gave to it, byte for byte, with that reply's length",
     "FS-NQ-DI1": "each message that was taken reaches the driver once, whole and in the order in which they were "

@@ -6,7 +6,7 @@ wrong with what the endpoint made of them.
 
 from __future__ import annotations
 
-from virtiofs_model.layouts.virtio import DeviceStatus, Feature
+from virtiofs_model.layouts.virtio import DeviceStatus
 from virtiofs_tb.profile import Profile
 from virtiofs_tb.scoreboards.base import Scoreboard
 from virtiofs_tb.scoreboards.events import (
@@ -16,8 +16,11 @@ from virtiofs_tb.scoreboards.events import (
     Doorbell,
     IndexRead,
     Interrupt,
+    KicksAsked,
     QueueEnabled,
     QueueFault,
+    QueueResetBegin,
+    QueueResetDone,
     RegisterRead,
     ResetBegin,
     ResetDone,
@@ -25,6 +28,7 @@ from virtiofs_tb.scoreboards.events import (
     Tick,
     UsedIndex,
 )
+from virtiofs_tb.scoreboards.kicks import Debt, Kicks
 from virtiofs_tb.scoreboards.observer import Observer
 from virtiofs_tb.scoreboards.ring_state import Chain, Queue
 from virtiofs_tb.scoreboards.waits import may_wait
@@ -42,9 +46,9 @@ class DescriptorScoreboard(Scoreboard):
 
     def __init__(self, profile: Profile, observer: Observer) -> None:
         super().__init__(profile, observer)
-        self._kicks: dict[int, tuple[int, int]] = {}  # doorbells that no index read has followed: time, seq
+        self._kicks = Kicks()
         self._faults: dict[int, QueueFault] = {}
-        self._last_used: dict[int, int] = {}
+        self._next_used: dict[int, int] = {}  # by queue: the position whose turn it is (IN_ORDER)
         self._resetting = False
         self._told = False  # a configuration interrupt came after a fault
 
@@ -80,30 +84,45 @@ class DescriptorScoreboard(Scoreboard):
             return
         if not chain.walked:
             self.fail(
-                event.t_ps, event.seq, f"{chain} is used, but its descriptors were never all read", "SPLIT-SUP-DX1",
-                "every descriptor covered by a read issued after its index was delivered",
+                event.t_ps, event.seq, f"{chain} is used, but its descriptors were never all read",
+                chain.queue.rule("SPLIT-SUP-DX1", "PACK-DESC-D03"),
+                "every descriptor covered by a read issued after it was published",
                 f"{chain.steps} descriptors read",
             )  # fmt: skip
         elif length > chain.writable:
             self.fail(
-                event.t_ps, event.seq, f"used length of {chain}", "SPLIT-USED-D02",
+                event.t_ps, event.seq, f"used length of {chain}",
+                chain.queue.rule("SPLIT-USED-D02", "PACK-USED-DI1"),
                 f"at most {chain.writable}: its writable part", f"{length}",
             )  # fmt: skip
-        if self.observer.virtio.negotiated(Feature.IN_ORDER):
-            last = self._last_used.get(chain.queue.index, -1)
-            if chain.position != last + 1:
+        if chain.queue.in_order:
+            self.count("in order")
+            turn = self._next_used.get(chain.queue.index, 0)
+            if chain.position != turn:
                 self.fail(
-                    event.t_ps, event.seq, f"{chain} is used out of order", "RSVD-D05", f"entry {last + 1 & 0xFFFF}",
-                    f"entry {chain.position & 0xFFFF}",
+                    event.t_ps, event.seq, f"{chain} is used out of order", "RSVD-D05",
+                    f"{_place(chain.queue, turn)} first, which was made available before", "this one before it",
                 )  # fmt: skip
-        self._last_used[chain.queue.index] = chain.position
+        self._next_used[chain.queue.index] = chain.position + chain.slots
 
     def on_used_index(self, event: UsedIndex) -> None:
         self.count("used index")
 
     def on_queue_enabled(self, event: QueueEnabled) -> None:
-        self._last_used.pop(event.queue.index, None)
-        self._kicks.pop(event.queue.index, None)
+        self._forget(event.queue.index)
+
+    def _forget(self, index: int) -> None:
+        self._next_used.pop(index, None)
+        self._kicks.forget(index)
+        self._faults.pop(index, None)
+
+    def on_queue_reset_begin(self, event: QueueResetBegin) -> None:
+        """A queue that stops owes nothing."""
+        self._forget(event.queue.index)
+
+    def on_queue_reset_done(self, event: QueueResetDone) -> None:
+        self.count("queue reset")
+        self._forget(event.queue.index)
 
     def on_reset_begin(self, event: ResetBegin) -> None:
         self._untold(event.t_ps, event.seq, self.profile.timing.used_us * 1_000_000)
@@ -115,7 +134,7 @@ class DescriptorScoreboard(Scoreboard):
         self._resetting = False
         self._kicks.clear()
         self._faults.clear()
-        self._last_used.clear()
+        self._next_used.clear()
 
     # ---- debts ----
 
@@ -124,18 +143,26 @@ class DescriptorScoreboard(Scoreboard):
         queue = self.observer.rings.queues.get(event.queue)
         if queue is None or self._resetting or not self.observer.virtio.driver_ok or queue.broken:
             return
-        if queue.notification and not self.profile.choices.prefetch_notification_buffers:
+        if queue.reset_seq or not self._looks(queue):
             return
-        self._kicks.setdefault(event.queue, (event.t_ps, event.seq))
+        self._kicks.rung(event.queue, event.t_ps, event.seq)
+
+    def _looks(self, queue: Queue) -> bool:
+        """Whether the endpoint looks at a queue when it is kicked."""
+        return not queue.notification or self.profile.choices.prefetch_notification_buffers
 
     def on_index_read(self, event: IndexRead) -> None:
-        self._kicks.pop(event.queue.index, None)
+        self._kicks.looked(event.queue.index, event.t_ps, event.seq)
+
+    def on_kicks_asked(self, event: KicksAsked) -> None:
+        self.count("kicks asked for")
+        self._kicks.said(event.queue.index, event.t_ps, event.seq)
 
     def on_queue_fault(self, event: QueueFault) -> None:
         self.count("broken ring")
         self._faults[event.queue.index] = event
         self._told = False
-        self._kicks.clear()
+        self._kicks.forgive()
 
     def on_register_read(self, event: RegisterRead) -> None:
         """A device that cannot go on says so (STATUS-D03)."""
@@ -169,17 +196,17 @@ class DescriptorScoreboard(Scoreboard):
         limit = self.profile.timing.used_us * 1_000_000
         if not limit or self._resetting or self._faults:
             return
-        for index, (t_ps, seq) in list(self._kicks.items()):
-            queue = self.observer.rings.queues.get(index)
-            if event.t_ps - t_ps > limit and (queue is None or not queue.open):
-                del self._kicks[index]
-                self._owe_index(event.t_ps, event.seq, index, seq)
+        for queue in self.observer.rings.queues.values():
+            if queue.open or queue.broken or queue.reset_seq or not self._looks(queue):
+                continue
+            for debt in self._kicks.debts(queue):
+                if event.t_ps - debt.since > limit:
+                    self._owe(event.t_ps, event.seq, debt)
+                    self._kicks.settle(queue)
+                    break
 
-    def _owe_index(self, t_ps: int, seq: int, index: int, doorbell_seq: int) -> None:
-        self.fail(
-            t_ps, seq, f"the doorbell of queue {index} at seq {doorbell_seq}", "SPLIT-SUP-DX1",
-            "a read of the available index issued after it", "none",
-        )  # fmt: skip
+    def _owe(self, t_ps: int, seq: int, debt: Debt) -> None:
+        self.fail(t_ps, seq, debt.text, debt.clause, debt.expected, debt.seen)
 
     def finish(self, t_ps: int, seq: int) -> None:
         """Every doorbell was answered with a look at the ring, every chain was returned, every fault told."""
@@ -188,15 +215,19 @@ class DescriptorScoreboard(Scoreboard):
         self._untold(t_ps, seq, DRAINED_PS)
         if self._faults or self.observer.virtio.needs_reset:
             return
-        for index, (_, doorbell_seq) in self._kicks.items():
-            queue = self.observer.rings.queues.get(index)
-            if queue is not None and not queue.notification:
-                self._owe_index(t_ps, seq, index, doorbell_seq)
         for queue in self.observer.rings.queues.values():
-            if not queue.notification:
-                self._finish_queue(queue, t_ps, seq)
+            if queue.reset_seq or queue.notification:
+                continue
+            for debt in self._kicks.debts(queue):
+                self._owe(t_ps, seq, debt)
+            self._finish_queue(queue, t_ps, seq)
 
     def _finish_queue(self, queue: Queue, t_ps: int, seq: int) -> None:
+        for position in sorted(queue.used_entries if queue.packed else ()):
+            self.fail(
+                t_ps, seq, f"used descriptor in slot {position % queue.size} of queue {queue.index}", "PACK-NEXT-DI1",
+                f"slot {queue.used_idx % queue.size} first, where the driver looks next", "never written",
+            )  # fmt: skip
         for entry in queue.slots.values():
             if entry.position not in queue.open:
                 self.fail(
@@ -205,7 +236,8 @@ class DescriptorScoreboard(Scoreboard):
                 )  # fmt: skip
         for chain in queue.open.values():
             if not self._with_engine(chain):
-                self.fail(t_ps, seq, f"{chain}", "SPLIT-USED-D01", "used by the end of the run", "still open")
+                clause = queue.rule("SPLIT-USED-D01", "PACK-NEXT-DI1")
+                self.fail(t_ps, seq, f"{chain}", clause, "used by the end of the run", "still open")
 
     @staticmethod
     def _with_engine(chain: Chain) -> bool:
@@ -214,3 +246,8 @@ class DescriptorScoreboard(Scoreboard):
         read = chain.walked and chain.read_store.covers(0, chain.readable)
         waits = read and may_wait(bytes(chain.read_store.data[:8]))
         return (chain.request is not None and not chain.answered) or (waits and not chain.entry_seq)
+
+
+def _place(queue: Queue, position: int) -> str:
+    """Where a chain stands in available order."""
+    return f"slot {position % queue.size}" if queue.packed else f"entry {position & 0xFFFF}"

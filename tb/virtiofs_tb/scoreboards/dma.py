@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from virtiofs_model.layouts.virtio import Feature
 from virtiofs_tb.profile import Profile
 from virtiofs_tb.scoreboards.base import Scoreboard
-from virtiofs_tb.scoreboards.events import ChainUsed, DmaData, DmaRead, DmaWrite, ResetDone, StrangePacket
+from virtiofs_tb.scoreboards.events import (
+    ChainUsed,
+    DmaData,
+    DmaRead,
+    DmaWrite,
+    QueueResetDone,
+    ResetDone,
+    StrangePacket,
+)
 from virtiofs_tb.scoreboards.observer import Observer
 
 Header = tuple[int, int, int, int]
@@ -111,15 +120,20 @@ class DmaScoreboard(Scoreboard):
         if what == "read":
             other = rings.writable.find(start, start + 1)
             near = rings.readable.nearest(start)
-            clause = "SPLIT-DESC-D02" if other else "PCI-BUS-D01"
+            clause = self._rule("SPLIT-DESC-D02", "PACK-DESC-D02") if other else "PCI-BUS-D01"
             expected = "a ring area or the readable part of an exposed chain"
         else:
             other = rings.readable.find(start, start + 1)
             near = rings.writable.nearest(start)
             descriptors = any(region.chain is None for region in other)
             # The one that says where a device may not write: all that is no writable buffer.
-            clause = "SPLIT-DESC-D04" if descriptors else "SPLIT-DESC-D01"
-            expected = "a used ring or the writable part of an exposed chain"
+            clause = self._rule("SPLIT-DESC-D04" if descriptors else "SPLIT-DESC-D01", "PACK-DESC-D01")
+            expected = f"a {self._rule('used', 'descriptor')} ring or the writable part of an exposed chain"
+        buried = next((region for region in rings.buried if region.start <= start < region.end), None)
+        if not other and buried is not None:
+            clause, expected = "VQRST-D01", f"none: queue {buried.queue.index} was reset"
+            near = None
+            other = [buried]
         seen = f"{start:#x}..{end:#x}"
         if other:
             seen += f", in the {other[0]}"
@@ -128,6 +142,9 @@ class DmaScoreboard(Scoreboard):
         elif near is not None:
             seen += f", {start - near.end} bytes behind the {near}"
         self.fail(event.t_ps, event.seq, f"{what} of {end - start} bytes", clause, expected, seen)
+
+    def _rule(self, split: str, packed: str) -> str:
+        return packed if self.observer.virtio.negotiated(Feature.RING_PACKED) else split
 
     # ---- form ----
 
@@ -173,20 +190,35 @@ class DmaScoreboard(Scoreboard):
         store = chain.write_store
         if not store.covers(0, min(length, chain.writable)):
             self.fail(
-                event.t_ps, event.seq, f"used index covers {chain} with length {length}", "SPLIT-USED-D02",
+                event.t_ps, event.seq, f"used index covers {chain} with length {length}",
+                chain.queue.rule("SPLIT-USED-D02", "PACK-USED-DI1"),
                 "all these bytes written before it",
                 f"byte {store.first_unknown(0, length)} of the writable part not written",
             )  # fmt: skip
         if self._exact_writes and store.known_beyond(max(length, chain.job_end)):
             self.fail(
-                event.t_ps, event.seq, f"bytes of {chain} beyond its used length", "SPLIT-USED-D03",
+                event.t_ps, event.seq, f"bytes of {chain} beyond its used length",
+                chain.queue.rule("SPLIT-USED-D03", "PACK-USED-DI1"),
                 f"none after byte {length}", f"written up to byte {len(store.data)}",
             )  # fmt: skip
         elif self._exact_writes and chain.written > length + chain.job_bytes:
             self.fail(
-                event.t_ps, event.seq, f"bytes of {chain}, used with length {length}", "SPLIT-USED-D02",
+                event.t_ps, event.seq, f"bytes of {chain}, used with length {length}",
+                chain.queue.rule("SPLIT-USED-D02", "PACK-USED-DI1"),
                 f"{length + chain.job_bytes} bytes written, each once", f"{chain.written}",
             )  # fmt: skip
 
     def on_reset_done(self, event: ResetDone) -> None:
         self.count("reset")
+
+    def on_queue_reset_done(self, event: QueueResetDone) -> None:
+        """A read that is out when the driver may free the memory would still come there; one that timed out has."""
+        self.count("queue reset")
+        for read in self.observer.reads.values():
+            young = event.t_ps - read.t_ps < self._tag_limit
+            if young and any(region.queue is event.queue for region in read.regions):
+                self.fail(
+                    event.t_ps, event.seq, f"queue_reset of queue {event.queue.index} reads 0", "VQRST-D01",
+                    "1 until every read for this queue is complete",
+                    f"the read of {read.start:#x} at seq {read.seq} is out",
+                )  # fmt: skip

@@ -84,11 +84,12 @@ class RegisterRead:
 
 @dataclass(slots=True)
 class Doorbell:
-    """A write to the doorbell of a queue."""
+    """A write to the doorbell of a queue. data: what was written (None: not from its first byte on)."""
 
     t_ps: int
     seq: int
     queue: int
+    data: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -195,8 +196,26 @@ class QueueEnabled:
 
 
 @dataclass(slots=True)
+class QueueResetBegin:
+    """queue_reset was written 1 for a queue."""
+
+    t_ps: int
+    seq: int
+    queue: Queue
+
+
+@dataclass(slots=True)
+class QueueResetDone:
+    """queue_reset read back 0 after a write of 1: the queue is as before queue_enable, and none of its chains open."""
+
+    t_ps: int
+    seq: int
+    queue: Queue
+
+
+@dataclass(slots=True)
 class IndexRead:
-    """The available index was asked for (a read that covers it was issued)."""
+    """The available index, or the next head of a packed ring, was asked for (a read that covers it was issued)."""
 
     t_ps: int
     seq: int
@@ -224,7 +243,10 @@ class ChainReady:
 
 @dataclass(slots=True)
 class ChainUsed:
-    """A used index on the wire covers the used entry of `chain`; entry_seq: when that entry was written."""
+    """A used index on the wire covers the used entry of `chain`; entry_seq: when that entry was written.
+
+    Of a packed ring: the flags of its used descriptor are on the wire, and all before it are used.
+    """
 
     t_ps: int
     seq: int
@@ -235,7 +257,7 @@ class ChainUsed:
 
 @dataclass(slots=True)
 class UsedIndex:
-    """The used index of a queue moved from old to new (16 bits each)."""
+    """The used index of a queue moved from old to new (16 bits each); of a packed ring positions, which run on."""
 
     t_ps: int
     seq: int
@@ -245,8 +267,21 @@ class UsedIndex:
 
 
 @dataclass(slots=True)
+class KicksAsked:
+    """The endpoint wrote when it wants to be kicked: avail_event (None: its packed event suppression structure)."""
+
+    t_ps: int
+    seq: int
+    queue: Queue
+    avail_event: int | None
+
+
+@dataclass(slots=True)
 class SuppressionRead:
-    """The suppression word reached the endpoint. flags: of the available ring; used_event: where that was read."""
+    """The suppression word reached the endpoint. flags: of the available ring; used_event: where that was read.
+
+    Of a packed ring: flags (2 bits) and offset with wrap counter of the driver event suppression structure.
+    """
 
     t_ps: int
     seq: int

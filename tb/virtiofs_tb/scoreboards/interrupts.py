@@ -9,13 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from virtiofs_model.layouts.virtio import (
-    VIRTIO_MSI_NO_VECTOR,
-    VIRTQ_AVAIL_F_NO_INTERRUPT,
-    DeviceStatus,
-    Feature,
-    IsrStatus,
-)
+from virtiofs_model.layouts.virtio import VIRTIO_MSI_NO_VECTOR, DeviceStatus, IsrStatus
 from virtiofs_tb.profile import Profile
 from virtiofs_tb.scoreboards.base import Scoreboard
 from virtiofs_tb.scoreboards.events import (
@@ -24,6 +18,8 @@ from virtiofs_tb.scoreboards.events import (
     Interrupt,
     PinReset,
     QueueEnabled,
+    QueueResetBegin,
+    QueueResetDone,
     RegisterRead,
     RegisterWrite,
     ResetBegin,
@@ -33,25 +29,14 @@ from virtiofs_tb.scoreboards.events import (
     UsedIndex,
 )
 from virtiofs_tb.scoreboards.observer import Observer
+from virtiofs_tb.scoreboards.suppression import Decisions
 
 STATUS_AT, CONFIG_VECTOR_AT, QUEUE_VECTOR_AT = 0x14, 0x10, 0x1A
 MAX_GRANTS = 64
-MAX_COVERED = 16
 MERGED_PS = 50_000_000
 """A message that was asked for so long before another one of its vector has been merged with it."""
 
 NEEDS_RESET = int(DeviceStatus.DEVICE_NEEDS_RESET)
-
-
-@dataclass(slots=True)
-class QueueState:
-    """One queue. undecided: used indexes that no suppression word covers (seq, time, old, new); covered: decisions
-    made early, by the read that belongs to an earlier used index; owed: since when and by which read an interrupt is
-    owed."""
-
-    undecided: deque[tuple[int, int, int, int]] = field(default_factory=deque)
-    covered: deque[bool] = field(default_factory=deque)
-    owed: tuple[int, int] | None = None
 
 
 @dataclass(slots=True)
@@ -72,7 +57,7 @@ class InterruptScoreboard(Scoreboard):
 
     def __init__(self, profile: Profile, observer: Observer) -> None:
         super().__init__(profile, observer)
-        self._queues: dict[int, QueueState] = {}
+        self._queues: dict[int, Decisions] = {}
         self._vectors: dict[int, VectorState] = {}
         self._resetting = True  # nothing may interrupt before the first DRIVER_OK
         self._limit = profile.timing.interrupt_us * 1_000_000
@@ -84,13 +69,14 @@ class InterruptScoreboard(Scoreboard):
         self._used_last: UsedIndex | None = None
         self._function_masked_seq = -1
         self._function_settled = False
+        self._stopped: set[int] = set()  # queues that were reset and not enabled since
 
     # ---- helpers ----
 
-    def _queue(self, index: int) -> QueueState:
+    def _queue(self, index: int) -> Decisions:
         state = self._queues.get(index)
         if state is None:
-            state = self._queues[index] = QueueState()
+            state = self._queues[index] = Decisions()
         return state
 
     def _vector(self, vector: int) -> VectorState:
@@ -116,72 +102,46 @@ class InterruptScoreboard(Scoreboard):
     # ---- the decision ----
 
     def on_queue_enabled(self, event: QueueEnabled) -> None:
-        self._queues[event.queue.index] = QueueState()
+        self._queues[event.queue.index] = Decisions()
+        self._stopped.discard(event.queue.index)
 
     def on_used_index(self, event: UsedIndex) -> None:
         self.count("used index")
-        self._queue(event.queue.index).undecided.append((event.seq, event.t_ps, event.old, event.new))
+        self._queue(event.queue.index).undecided.append(event)
         self._used_last = event
 
     def on_suppression_read(self, event: SuppressionRead) -> None:
         state = self._queues.get(event.queue.index)
-        if state is None:
+        outcome = state.decide(event) if state is not None else None
+        if state is None or outcome is None:
             return
-        event_idx = self.observer.virtio.negotiated(Feature.EVENT_IDX)
-        if (event.used_event if event_idx else event.flags) is None:
-            return
-        fresh = 0
-        wanted = False
-        while state.undecided and state.undecided[0][0] < event.issue_seq:
-            _, _, old, new = state.undecided.popleft()
-            fresh += 1
-            if event_idx:
-                assert event.used_event is not None
-                wanted |= (new - event.used_event - 1) & 0xFFFF < (new - old) & 0xFFFF
-            else:
-                assert event.flags is not None
-                wanted = not event.flags & VIRTQ_AVAIL_F_NO_INTERRUPT
+        self.count("decision", outcome.fresh)
         index = event.queue.index
         vector = self._vector_of(index)
-        if not fresh:
-            if state.covered and not event_idx:
-                self._own_decision(state, event, vector, not (event.flags or 0) & VIRTQ_AVAIL_F_NO_INTERRUPT)
-            return
-        self.count("decision", fresh)
-        if fresh > 1 or state.covered:
-            earlier = bool(state.covered)
-            state.covered.extend([wanted] * fresh)
-            if earlier:
-                self._own_decision(state, event, vector, wanted)
-            else:
-                state.covered.popleft()
-            while len(state.covered) > MAX_COVERED:
-                state.covered.popleft()
-        if not wanted:
-            self.count("suppressed")
-            return
         if vector == VIRTIO_MSI_NO_VECTOR or not self.observer.pci.may_msix:
-            self.count("no vector")
+            self.count("no vector", outcome.wanted)
             return
-        grants = self._vector(vector).grants
-        grants.extend([(index, event.t_ps)] * fresh)
-        if state.owed is None:
+        if outcome.own:
+            self._own_decision(state, index, vector, event.t_ps, outcome.own > 0)
+        if outcome.fresh and not outcome.wanted:
+            self.count("suppressed")
+        allowed = outcome.wanted + outcome.free
+        if allowed:
+            self._vector(vector).grants.extend([(index, event.t_ps)] * allowed)
+        if outcome.wanted and state.owed is None:
             state.owed = (event.t_ps, event.seq)
 
-    def _own_decision(self, state: QueueState, event: SuppressionRead, vector: int, wanted: bool) -> None:
-        """The read that belongs to a used index which an earlier read covered as well; it may say otherwise."""
-        before = state.covered.popleft()
-        if vector == VIRTIO_MSI_NO_VECTOR or wanted == before:
-            return
+    def _own_decision(self, state: Decisions, index: int, vector: int, t_ps: int, wanted: bool) -> None:
+        """A use that an earlier read had decided otherwise: the endpoint may send a message by this read, or none."""
         grants = self._vector(vector).grants
-        index = event.queue.index
         if wanted:
-            grants.append((index, event.t_ps))
+            grants.append((index, t_ps))
             return
-        for grant in grants:
-            if grant[0] == index:
-                grants.remove(grant)
-                return
+        own = next((grant for grant in grants if grant[0] == index), None)
+        if own is not None:
+            grants.remove(own)
+        if not any(grant[0] == index for grant in grants):
+            state.owed = None
 
     # ---- messages ----
 
@@ -234,20 +194,38 @@ class InterruptScoreboard(Scoreboard):
             )  # fmt: skip
 
     def _spurious(self, event: Interrupt, vector: int) -> None:
-        queues = [index for index, q in self.observer.virtio.queues.items() if q.enabled and q.vector == vector]
+        mapped = self.observer.virtio.queues.items()
+        queues = [index for index, q in mapped if q.enabled and q.vector == vector]
+        stopped = [index for index, q in mapped if index in self._stopped and not q.enabled and q.vector == vector]
         undecided = [index for index in queues if self._queue(index).undecided]
         seen = "sent"
-        if not queues:
+        if not queues and stopped:
+            clause, expected = "VQRST-D02", f"none: queue {stopped[0]} was reset, and no other has this vector"
+        elif not queues:
             clause, expected = "PCI-USEDINT-D01", "no message: no queue has this vector"
             used = self._used_last
             if used is not None and self._vector_of(used.queue.index) == VIRTIO_MSI_NO_VECTOR:
                 seen += f" after queue {used.queue.index}, whose vector is NO_VECTOR, used a buffer at seq {used.seq}"
         elif undecided:
-            clause = "SPLIT-UNS-D03"
+            clause = self._missing(undecided[0])
             expected = "a read of the suppression word, issued after the used index, first"
         else:
-            clause, expected = "SPLIT-UNS-D02", "none: no used buffer asks for it"
+            clause, expected = self._unwanted(queues[0]), "none: no used buffer asks for it"
         self.fail(event.t_ps, event.seq, f"MSI-X message of vector {vector}", clause, expected, seen)
+
+    def _missing(self, index: int) -> str:
+        """The clause by which an interrupt is owed."""
+        queue = self.observer.rings.queues.get(index)
+        if queue is None:
+            return "SPLIT-UNS-D03"
+        return queue.rule("SPLIT-UNS-D05" if queue.event_idx else "SPLIT-UNS-D03", "PACK-EVT-DI1")
+
+    def _unwanted(self, index: int) -> str:
+        """The clause by which there is to be none."""
+        queue = self.observer.rings.queues.get(index)
+        if queue is None:
+            return "SPLIT-UNS-D02"
+        return queue.rule("SPLIT-UNS-D06" if queue.event_idx else "SPLIT-UNS-D02", "PACK-EVT-DI1")
 
     # ---- configuration interrupts ----
 
@@ -409,8 +387,23 @@ class InterruptScoreboard(Scoreboard):
             state.undecided.clear()
         self._config_owed = 0
 
+    def on_queue_reset_begin(self, event: QueueResetBegin) -> None:
+        """What a queue asked for may be sent until it has stopped, and need not be."""
+        state = self._queue(event.queue.index)
+        state.owed = None
+        state.undecided.clear()
+
+    def on_queue_reset_done(self, event: QueueResetDone) -> None:
+        """No message and no pending bit of a queue that was reset (VQRST-D02)."""
+        index = event.queue.index
+        self._queues.pop(index, None)
+        self._stopped.add(index)
+        for state in self._vectors.values():
+            state.grants = deque((grant for grant in state.grants if grant[0] != index), MAX_GRANTS)
+
     def on_reset_done(self, event: ResetDone) -> None:
         self._queues.clear()
+        self._stopped.clear()
         for state in self._vectors.values():
             state.grants.clear()
         self._resetting = True
@@ -434,10 +427,11 @@ class InterruptScoreboard(Scoreboard):
         if not self.profile.choices.coalesce_interrupts:
             self._each_for_its_own(t_ps, seq, limit)
         for index, state in self._queues.items():
-            if state.undecided and t_ps - state.undecided[0][1] >= limit:
-                used_seq, _, _, _ = state.undecided.popleft()
+            if state.undecided and t_ps - state.undecided[0].t_ps >= limit:
+                used = state.undecided.popleft()
+                what = "used descriptor" if used.queue.packed else "used index"
                 self.fail(
-                    t_ps, seq, f"used index of queue {index} at seq {used_seq}", "SPLIT-UNS-D03",
+                    t_ps, seq, f"{what} of queue {index} at seq {used.seq}", self._missing(index),
                     "a read of the suppression word issued after it", "none",
                 )  # fmt: skip
             vector = self._vector_of(index)
@@ -447,7 +441,7 @@ class InterruptScoreboard(Scoreboard):
             if t_ps - since >= limit:
                 state.owed = None
                 self.fail(
-                    t_ps, seq, f"interrupt of queue {index} on vector {vector}", "SPLIT-UNS-D03",
+                    t_ps, seq, f"interrupt of queue {index} on vector {vector}", self._missing(index),
                     f"sent: the suppression word read at seq {decided} asks for it", "none",
                 )  # fmt: skip
 
@@ -460,7 +454,7 @@ class InterruptScoreboard(Scoreboard):
                 if queue is not None and queue.owed is not None:
                     continue  # the message below says so
                 self.fail(
-                    t_ps, seq, f"messages of vector {vector}", "SPLIT-UNS-D03",
+                    t_ps, seq, f"messages of vector {vector}", self._missing(index),
                     f"one for each used buffer that asks for it, queue {index} at {since} ps too", "one less",
                 )  # fmt: skip
 

@@ -27,11 +27,14 @@ from virtiofs_tb.scoreboards.events import (
     EngineRequestSeen,
     IndexRead,
     Interrupt,
+    KicksAsked,
     MailboxNotify,
     Note,
     PinReset,
     QueueEnabled,
     QueueFault,
+    QueueResetBegin,
+    QueueResetDone,
     RegisterRead,
     RegisterRequest,
     RegisterWrite,
@@ -65,11 +68,14 @@ class Listeners:
         self.on_reset_done: list[Callable[[ResetDone], None]] = []
         self.on_pin_reset: list[Callable[[PinReset], None]] = []
         self.on_queue_enabled: list[Callable[[QueueEnabled], None]] = []
+        self.on_queue_reset_begin: list[Callable[[QueueResetBegin], None]] = []
+        self.on_queue_reset_done: list[Callable[[QueueResetDone], None]] = []
         self.on_index_read: list[Callable[[IndexRead], None]] = []
         self.on_chain_ready: list[Callable[[ChainReady], None]] = []
         self.on_chain_taken: list[Callable[[ChainTaken], None]] = []
         self.on_chain_used: list[Callable[[ChainUsed], None]] = []
         self.on_used_index: list[Callable[[UsedIndex], None]] = []
+        self.on_kicks_asked: list[Callable[[KicksAsked], None]] = []
         self.on_suppression_read: list[Callable[[SuppressionRead], None]] = []
         self.on_ring_violation: list[Callable[[RingViolation], None]] = []
         self.on_queue_fault: list[Callable[[QueueFault], None]] = []

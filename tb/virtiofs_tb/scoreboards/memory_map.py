@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     from virtiofs_tb.scoreboards.ring_state import Chain, Queue
 
 DESC, AVAIL, USED, READABLE, WRITABLE, TABLE = range(6)
+"""What memory is for: the descriptor, driver and device areas of a queue, and what belongs to a chain."""
+
 KIND_NAMES = ("descriptor table", "available ring", "used ring", "readable part", "writable part", "indirect table")
+PACKED_NAMES = ("descriptor ring", "driver event suppression", "device event suppression", *KIND_NAMES[3:])
 
 _PAGE = 12
 
@@ -29,7 +32,8 @@ class Region:
 
     def __str__(self) -> str:
         owner = f" of chain {self.chain.head}" if self.chain is not None else ""
-        return f"{KIND_NAMES[self.kind]}{owner} of queue {self.queue.index} at {self.start:#x}..{self.end:#x}"
+        names = PACKED_NAMES if self.queue.packed else KIND_NAMES
+        return f"{names[self.kind]}{owner} of queue {self.queue.index} at {self.start:#x}..{self.end:#x}"
 
 
 _NONE: tuple[list[int], list[Region]] = [], []

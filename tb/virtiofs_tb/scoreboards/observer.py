@@ -31,6 +31,8 @@ from virtiofs_tb.scoreboards.events import (
     Note,
     PinReset,
     QueueEnabled,
+    QueueResetBegin,
+    QueueResetDone,
     RegisterRead,
     RegisterRequest,
     RegisterWrite,
@@ -56,7 +58,7 @@ _CONTIGUOUS = [be == 0 or (be >> _SKIP[be]) + 1 & be >> _SKIP[be] == 0 for be in
 MWR, MWR64, MRD, MRD64, CPL, CPLD = 0x40, 0x60, 0x00, 0x20, 0x0A, 0x4A
 CFGRD0, CFGWR0 = 0x04, 0x44
 
-STATUS_AT = 0x14
+STATUS_AT, QUEUE_RESET_AT = 0x14, 0x3A
 DRIVER_OK = int(DeviceStatus.DRIVER_OK)
 FEATURES_OK = int(DeviceStatus.FEATURES_OK)
 NEEDS_RESET = int(DeviceStatus.DEVICE_NEEDS_RESET)
@@ -324,28 +326,58 @@ class Observer:
         for listener in self.listeners.on_register_write:
             listener(event)
         if region == "notify":
-            self._doorbell(t_ps, seq, at, len(data), multiplier)
+            self._doorbell(t_ps, seq, at, data, multiplier)
         for index in enabled:
             self._enable(t_ps, seq, index)
+        if region == "common" and at <= QUEUE_RESET_AT < at + len(data):
+            self._queue_reset_written(t_ps, seq, data[QUEUE_RESET_AT - at])
 
-    def _doorbell(self, t_ps: int, seq: int, at: int, size: int, multiplier: int) -> None:
+    def _doorbell(self, t_ps: int, seq: int, at: int, data: bytes, multiplier: int) -> None:
         for index, registers in self.virtio.queues.items():
             notify_off = registers.notify_off if registers.notify_off >= 0 else index
             place = notify_off * multiplier
-            if registers.enabled and at < place + 2 and place < at + size:
-                event = Doorbell(t_ps, seq, index)
+            if registers.enabled and at < place + 2 and place < at + len(data):
+                told = data[place - at :] if place >= at else None
+                event = Doorbell(t_ps, seq, index, told)
+                if told is not None and len(told) >= 4 and self.virtio.negotiated(Feature.NOTIFICATION_DATA):
+                    self.rings.told(index, told[2] | told[3] << 8, t_ps, seq)
                 for listener in self.listeners.on_doorbell:
                     listener(event)
+
+    # ---- reset of one queue ----
+
+    def _queue_reset_written(self, t_ps: int, seq: int, value: int) -> None:
+        """A queue stops (PCI-COMMON-D12); what it has exposed stays so until the driver is told that it has."""
+        queue = self.rings.queues.get(self.virtio.queue_select)
+        if value != 1 or queue is None or not self.virtio.negotiated(Feature.RING_RESET) or queue.reset_seq:
+            return
+        queue.reset_seq = seq
+        event = QueueResetBegin(t_ps, seq, queue)
+        for listener in self.listeners.on_queue_reset_begin:
+            listener(event)
+
+    def _queue_reset_read(self, t_ps: int, seq: int, request_seq: int, value: int) -> None:
+        queue = self.rings.queues.get(self.virtio.queue_select)
+        if value or queue is None or not queue.reset_seq or request_seq < queue.reset_seq:
+            return
+        event = QueueResetDone(t_ps, seq, queue)
+        for listener in self.listeners.on_queue_reset_done:
+            listener(event)
+        self.virtio.queue(queue.index).enabled = False
+        self.rings.disable(queue.index)
 
     def _enable(self, t_ps: int, seq: int, index: int) -> None:
         virtio = self.virtio
         registers = virtio.queue(index)
         if not registers.size:
             return
-        queue = Queue(index, registers.size, registers.address(0), registers.address(1), registers.address(2))
+        areas = (registers.address(0), registers.address(1), registers.address(2))
+        queue = Queue(index, registers.size, *areas, virtio.negotiated(Feature.RING_PACKED))
         queue.enabled_seq, queue.enabled_t = seq, t_ps
         queue.notification = index == 1 and virtio.negotiated(Feature.FS_NOTIFICATION)
         queue.indirect_allowed = virtio.negotiated(Feature.INDIRECT_DESC)
+        queue.event_idx = virtio.negotiated(Feature.EVENT_IDX)
+        queue.in_order = virtio.negotiated(Feature.IN_ORDER)
         self.rings.enable(queue)
         event = QueueEnabled(t_ps, seq, queue)
         for listener in self.listeners.on_queue_enabled:
@@ -437,6 +469,8 @@ class Observer:
             listener(event)
         if region == "common" and not status and at <= STATUS_AT < at + len(data):
             self._status_read(record, request.seq, data[STATUS_AT - at])
+        if region == "common" and not status and at <= QUEUE_RESET_AT < at + len(data):
+            self._queue_reset_read(record.t_ps, record.seq, request.seq, data[QUEUE_RESET_AT - at])
 
     def _status_read(self, record: Record, request_seq: int, value: int) -> None:
         virtio = self.virtio

@@ -1,32 +1,18 @@
-"""The split rings, rebuilt from nothing but the bytes that completions carried to the endpoint.
+"""The rings, rebuilt from nothing but the bytes that completions carried to the endpoint.
 
 What the endpoint was shown is all that counts: not the current memory, not what the driver meant. A chain is exposed
-from the delivery of the available index that covers it until the used index that covers it is on the wire.
+from the delivery of what makes it available (split_rings.py, packed_rings.py) until the write that gives it back is on
+the wire (used_ring.py, packed_used.py). Here is what the two formats share.
 
-Trust rule (SPLIT-SUP-DX1 read with PCIe ordering): an available index publishes ring entry, descriptors and data. Each
-of these counts only where it was carried by a read that was issued after the completion which delivered the index.
-Where the endpoint acts on bytes of an earlier read, that is reported, and the chain is rebuilt from those bytes, so
-that one mistake gives one message.
+Where the endpoint acts on bytes of a read that was issued too early, that is reported, and the chain is rebuilt from
+those bytes, so that one mistake gives one message.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from struct import Struct
-
 from virtiofs_model.layouts.virtio import DescFlags
 from virtiofs_tb.profile import DmaRules
-from virtiofs_tb.scoreboards.events import (
-    ChainReady,
-    ChainTaken,
-    DmaData,
-    DmaRead,
-    DmaWrite,
-    IndexRead,
-    QueueFault,
-    RingViolation,
-    SuppressionRead,
-)
+from virtiofs_tb.scoreboards.events import ChainReady, DmaData, DmaRead, DmaWrite, QueueFault, RingViolation
 from virtiofs_tb.scoreboards.listeners import Listeners
 from virtiofs_tb.scoreboards.memory_map import (
     AVAIL,
@@ -39,16 +25,13 @@ from virtiofs_tb.scoreboards.memory_map import (
     ByteStore,
     Region,
 )
+from virtiofs_tb.scoreboards.packed_rings import PackedRings
+from virtiofs_tb.scoreboards.packed_used import PackedUsed
 from virtiofs_tb.scoreboards.ring_state import Chain, IndirectTable, Published, Queue
+from virtiofs_tb.scoreboards.split_rings import SplitRings
 from virtiofs_tb.scoreboards.used_ring import UsedRing
 
 NEXT, WRITE, INDIRECT = int(DescFlags.NEXT), int(DescFlags.WRITE), int(DescFlags.INDIRECT)
-
-_DESC = Struct("<QIHH")
-_U16 = Struct("<H")
-
-SMALLEST_CUT = 128
-"""Reads are cut at multiples of Max_Read_Request_Size, 128 bytes or more."""
 
 MAX_PART = 1 << 32
 """A chain of this many bytes is an error of the driver (used length has 32 bits)."""
@@ -61,11 +44,14 @@ class RingTracker:
         self._listeners = listeners
         self._slack = rules.read_slack
         self._exact = rules.exact_writes
+        self._split = SplitRings(self, listeners)
+        self._packed = PackedRings(self, listeners)
         self._used_ring = UsedRing(self, listeners, rules.exact_writes)
+        self._packed_used = PackedUsed(self, listeners, rules.exact_writes)
         self.queues: dict[int, Queue] = {}
         self.readable = AddressMap()
         self.writable = AddressMap()
-        self._cuts: deque[int] = deque(maxlen=32)  # where reads of descriptors ended of late, if they may go on there
+        self.buried: list[Region] = []  # the areas of queues that were reset, for a message
 
     # ---- life of a queue ----
 
@@ -73,24 +59,28 @@ class RingTracker:
         """queue_enable was written 1: its areas are exposed."""
         self.disable(queue.index)
         self.queues[queue.index] = queue
-        for region in queue.regions:
+        for region in queue.readable_regions:
             self.readable.add(region)
-        self.writable.add(queue.regions[2])
+        for region in queue.writable_regions:
+            self.writable.add(region)
 
     def disable(self, index: int) -> None:
         """A queue is forgotten with all its chains."""
         queue = self.queues.pop(index, None)
         if queue is None:
             return
+        self.buried = queue.regions + [region for chain in queue.open.values() for region in chain.regions]
         for chain in list(queue.open.values()):
             self.retire(chain)
-        for region in queue.regions:
+        for region in queue.readable_regions:
             self.readable.remove(region)
-        self.writable.remove(queue.regions[2])
+        for region in queue.writable_regions:
+            self.writable.remove(region)
 
     def clear(self) -> None:
         """Device reset."""
         self.queues.clear()
+        self.buried.clear()
         self.readable.clear()
         self.writable.clear()
 
@@ -120,29 +110,19 @@ class RingTracker:
     def rebuild_early(self, t_ps: int, seq: int) -> None:
         """Follow what was read too early as well: perhaps the endpoint acts on it."""
         for queue in self.queues.values():
-            for slot, entry in list(queue.slots.items()):
-                head = queue.early.get(slot)
-                if head is not None and head < queue.size and entry.position not in queue.open:
-                    chain = self._open(queue, entry, head)
-                    chain.provisional = "ring entry"
-                    self._walk(chain, t_ps, seq)
-            for waiting in list(queue.waiting.values()):
-                for chain in list(waiting):
-                    if not chain.dead and not chain.walked:
-                        self._walk(chain, t_ps, seq, early=True)
+            (self._packed if queue.packed else self._split).rebuild_early(queue, t_ps, seq)
 
     def report_early(self, chain: Chain, t_ps: int, seq: int) -> None:
         """The endpoint does act on a chain that it read too early."""
         what, chain.provisional = chain.provisional, ""
+        shown = "its head was shown to be available" if chain.queue.packed else "its available index was delivered"
+        by = "the head" if chain.queue.packed else "the index"
         self.violation(
-            t_ps,
-            seq,
-            chain.queue,
-            f"{chain} is acted on, but no read of its {what} was issued after its available index was delivered",
-            "SPLIT-SUP-DX1",
-            f"a read of the {what} issued after seq {chain.pub_seq}, which delivered the index",
+            t_ps, seq, chain.queue, f"{chain} is acted on, but no read of its {what} was issued after {shown}",
+            chain.queue.rule("SPLIT-SUP-DX1", "PACK-DESC-D03"),
+            f"a read of the {what} issued after seq {chain.pub_seq}, which delivered {by}",
             "only reads that were issued before it, when that memory may have held something else",
-        )
+        )  # fmt: skip
 
     def violation(self, t_ps: int, seq: int, queue: Queue, text: str, clause: str, expected: str, seen: str) -> None:
         """Tell the scoreboards of a broken rule of the ring."""
@@ -150,7 +130,8 @@ class RingTracker:
         for listener in self._listeners.on_ring_violation:
             listener(event)
 
-    def _fault(self, queue: Queue, t_ps: int, seq: int, text: str, chain: Chain | None = None) -> None:
+    def fault(self, queue: Queue, t_ps: int, seq: int, text: str, chain: Chain | None = None) -> None:
+        """The driver's ring cannot be followed."""
         if chain is not None:
             chain.broken = text
         if not queue.broken:
@@ -160,38 +141,23 @@ class RingTracker:
             for listener in self._listeners.on_queue_fault:
                 listener(event)
 
-    # ---- reads ----
+    # ---- doorbells and reads ----
+
+    def told(self, index: int, word: int, t_ps: int, seq: int) -> None:
+        """A doorbell with NOTIFICATION_DATA. word: its upper half, next_off and next_wrap, or the available index."""
+        queue = self.queues.get(index)
+        if queue is None or queue.broken:
+            return
+        if queue.packed:
+            self._packed.told(queue, word & 0x7FFF, word >> 15, t_ps, seq)
+        else:
+            self._split.told(queue, word, t_ps, seq)
 
     def read_issued(self, read: DmaRead) -> None:
-        """Note which queue's available index or which chain's head a read asks for."""
+        """Note what of the rings a read asks for."""
         for region in read.regions:
-            if region.kind == DESC:
-                for chain in region.queue.by_head.get(read.start - region.start >> 4, ()):
-                    if not chain.head_issue and not (read.start - region.start) & 15:
-                        self._head_read(chain, read)
-                if not read.end % SMALLEST_CUT:
-                    self._cuts.append(read.end)
-            elif region.kind == AVAIL and read.start < region.start + 4 and region.start + 2 < read.end:
-                event = IndexRead(read.t_ps, read.seq, region.queue)
-                for listener in self._listeners.on_index_read:
-                    listener(event)
-
-    def _head_read(self, chain: Chain, read: DmaRead) -> None:
-        """The first read that begins at the head of a chain: the endpoint takes this chain up now.
-
-        Unless it is the second part of a longer read, which had to be cut there.
-        """
-        queue = chain.queue
-        before = queue.open.get(chain.position - 1)
-        passed = before is not None and not before.head_issue
-        waiting = queue.slots.get((chain.position - 1) % queue.size)
-        passed |= waiting is not None and waiting.position == chain.position - 1
-        if passed and read.start in self._cuts:
-            return
-        chain.head_issue = read.seq
-        event = ChainTaken(read.t_ps, read.seq, chain, passed)
-        for listener in self._listeners.on_chain_taken:
-            listener(event)
+            if region.chain is None:
+                (self._packed if region.queue.packed else self._split).asked(region, read)
 
     def data(self, event: DmaData) -> None:
         """Bytes (or an error) reached the endpoint."""
@@ -220,7 +186,8 @@ class RingTracker:
                 if chain is not None and read.seq > chain.pub_seq:
                     chain.read_store.put(region.offset + offset, piece)
             elif kind == AVAIL:
-                self._avail(region.queue, offset, piece, read.seq, event.t_ps, event.seq)
+                ring = self._packed if region.queue.packed else self._split
+                ring.driver_area(region.queue, offset, piece, read.seq, event.t_ps, event.seq)
             elif kind == DESC:
                 self._descriptors(region.queue, offset, piece, read.seq, event.t_ps, event.seq)
             elif kind == TABLE:
@@ -228,7 +195,8 @@ class RingTracker:
                 if chain is not None and chain.table is not None and not chain.dead and read.seq > chain.pub_seq:
                     chain.table.store.put(offset, piece)
                     if not chain.walked and not chain.broken:
-                        self._walk(chain, event.t_ps, event.seq)
+                        ring = self._packed if region.queue.packed else self._split
+                        ring.table_grew(chain, event.t_ps, event.seq)
 
     def _failed(self, region: Region, start: int, end: int, event: DmaData) -> None:
         """A completion with an error: fatal on ring memory, EIO on a payload (STATUS-D03)."""
@@ -239,92 +207,21 @@ class RingTracker:
             base = region.offset - region.start
             region.chain.failed.append((low + base, high + base))
         elif region.kind in (DESC, AVAIL, TABLE):
-            self._fault(region.queue, event.t_ps, event.seq, f"a read of the {region} failed")
+            self.fault(region.queue, event.t_ps, event.seq, f"a read of the {region} failed")
 
-    def _avail(self, queue: Queue, offset: int, data: bytes, issue: int, t_ps: int, seq: int) -> None:
-        end = offset + len(data)
-        flags: int | None = None
-        used_event: int | None = None
-        if offset == 0 and end >= 2:
-            flags = data[0] | data[1] << 8
-        if offset <= 2 and end >= 4:
-            self._index(queue, data[2 - offset] | data[3 - offset] << 8, issue, t_ps, seq)
-        ring_end = 4 + 2 * queue.size
-        if end > 5 and offset < ring_end:
-            first = max(offset - 3 >> 1, 0)
-            last = min(end - 4 >> 1, queue.size)
-            for slot in range(first, last):
-                at = 4 + 2 * slot - offset
-                self._entry(queue, slot, data[at] | data[at + 1] << 8, issue, t_ps, seq)
-        if offset <= ring_end and end >= ring_end + 2:
-            used_event = _U16.unpack_from(data, ring_end - offset)[0]
-        if flags is not None or used_event is not None:
-            event = SuppressionRead(t_ps, seq, issue, queue, flags, used_event)
-            for listener in self._listeners.on_suppression_read:
-                listener(event)
-
-    def _index(self, queue: Queue, value: int, issue: int, t_ps: int, seq: int) -> None:
-        ahead = (value - queue.avail_idx) & 0xFFFF
-        if ahead == 0:
-            return
-        if ahead > queue.size:
-            # Two index reads may complete out of order: an older value lies behind, never further than is open. A
-            # read that was issued when the newer value was known must not bring an older one.
-            if issue > queue.index_seq or (queue.avail_idx - value) & 0xFFFF > queue.size:
-                self._fault(queue, t_ps, seq, f"available index {value} is {ahead} ahead of {queue.avail_idx & 0xFFFF}")
-            return
-        size = queue.size
-        for position in range(queue.avail_idx, queue.avail_idx + ahead):
-            slot = position % size
-            queue.slots[slot] = Published(position, seq, t_ps)
-        queue.avail_idx += ahead
-        queue.index_seq = seq
-
-    def _entry(self, queue: Queue, slot: int, head: int, issue: int, t_ps: int, seq: int) -> None:
-        entry = queue.slots.get(slot)
-        if entry is None or issue <= entry.pub_seq:
-            queue.early[slot] = head
-            return
-        del queue.slots[slot]
-        queue.early.pop(slot, None)
-        if queue.broken:
-            return
-        provisional = queue.open.get(entry.position)
-        if provisional is not None:
-            if provisional.head == head:
-                return
-            self.retire(provisional)
-        if head >= queue.size:
-            self._fault(
-                queue, t_ps, seq, f"ring entry {slot} holds head {head}, the queue has {queue.size} descriptors"
-            )
-            return
-        self._walk(self._open(queue, entry, head), t_ps, seq)
-
-    def _open(self, queue: Queue, entry: Published, head: int) -> Chain:
+    def open(self, queue: Queue, entry: Published, head: int) -> Chain:
+        """A chain is exposed."""
         chain = Chain(queue, entry, head)
         queue.open[entry.position] = chain
         queue.by_head.setdefault(head, []).append(chain)
         return chain
 
     def _descriptors(self, queue: Queue, offset: int, data: bytes, issue: int, t_ps: int, seq: int) -> None:
-        index = offset >> 4
         if offset & 15 or len(data) & 15:
             self._odd_descriptors(queue, offset, data, issue, t_ps, seq)
-            return
-        descs = queue.descs
-        waiting = queue.waiting
-        woken: list[Chain] = []
-        for address, length, flags, following in _DESC.iter_unpack(data):
-            old = descs[index]
-            if old is None or old[0] <= issue:
-                descs[index] = (issue, address, length, flags, following)
-                if index in waiting:
-                    woken += waiting.pop(index)
-            index += 1
-        for chain in woken:
-            if not chain.dead:
-                self._walk(chain, t_ps, seq)
+        else:
+            ring = self._packed if queue.packed else self._split
+            ring.descriptors(queue, offset >> 4, data, issue, t_ps, seq)
 
     def _odd_descriptors(self, queue: Queue, offset: int, data: bytes, issue: int, t_ps: int, seq: int) -> None:
         """Completions that split a descriptor: gather its bytes; each piece belongs to the same request or a later."""
@@ -344,54 +241,30 @@ class RingTracker:
 
     # ---- the walk ----
 
-    def _walk(self, chain: Chain, t_ps: int, seq: int, early: bool = False) -> None:
-        """Follow the chain as far as its descriptors are known; early: accept those of reads issued too early."""
-        queue = chain.queue
-        while True:
-            table = chain.table
-            at = chain.next
-            if table is not None:
-                if not table.store.covers(16 * at, 16 * at + 16):
-                    return
-                address, length, flags, following = _DESC.unpack_from(table.store.data, 16 * at)
-            else:
-                desc = queue.descs[at]
-                if desc is None or (desc[0] <= chain.pub_seq and not early):
-                    waiting = queue.waiting.setdefault(at, [])
-                    if chain not in waiting:
-                        waiting.append(chain)
-                    return
-                if desc[0] <= chain.pub_seq:
-                    chain.provisional = chain.provisional or "descriptors"
-                _, address, length, flags, following = desc
-            chain.steps += 1
-            problem = self._problem(chain, length, flags)
-            if problem:
-                self._fault(queue, t_ps, seq, f"{chain}: {problem}", chain)
-                return
-            if flags & INDIRECT and table is None:
-                chain.table = IndirectTable(address, length)
-                chain.indirect = True
-                chain.next = 0
-                chain.steps -= 1  # the descriptor that points to the table is none of the chain's elements
-                region = Region(address, address + length, TABLE, queue, chain)
-                chain.regions.append(region)
-                self.readable.add(region)
-                continue
-            if length:
-                self._part(chain, address, length, flags)
-            if not flags & NEXT:
-                chain.walked = True
-                chain.ready_t = t_ps
-                event = ChainReady(t_ps, seq, chain)
-                for listener in self._listeners.on_chain_ready:
-                    listener(event)
-                return
-            limit = table.length >> 4 if table is not None else queue.size
-            if following >= limit:
-                self._fault(queue, t_ps, seq, f"{chain}: next is {following}, of {limit} descriptors", chain)
-                return
-            chain.next = following
+    def element(self, chain: Chain, address: int, length: int, flags: int, t_ps: int, seq: int) -> bool:
+        """The next descriptor of a chain is known; False: it is wrong, and the queue broken."""
+        problem = self._problem(chain, length, flags)
+        if problem:
+            self.fault(chain.queue, t_ps, seq, f"{chain}: {problem}", chain)
+            return False
+        if flags & INDIRECT and chain.table is None:
+            chain.table = IndirectTable(address, length)
+            chain.indirect = True
+            chain.next = 0
+            region = Region(address, address + length, TABLE, chain.queue, chain)
+            chain.regions.append(region)
+            self.readable.add(region)
+        elif length:
+            self._part(chain, address, length, flags)
+        return True
+
+    def walked(self, chain: Chain, t_ps: int, seq: int) -> None:
+        """The last descriptor of a chain is known."""
+        chain.walked = True
+        chain.ready_t = t_ps
+        event = ChainReady(t_ps, seq, chain)
+        for listener in self._listeners.on_chain_ready:
+            listener(event)
 
     def _problem(self, chain: Chain, length: int, flags: int) -> str:
         """What is wrong with a descriptor of the driver ('' nothing)."""
@@ -424,17 +297,27 @@ class RingTracker:
             self.readable.add(region)
         chain.regions.append(region)
 
-    def retire(self, chain: Chain) -> None:
-        """A chain is exposed no more."""
-        chain.dead = True
-        queue = chain.queue
-        queue.open.pop(chain.position, None)
-        same = queue.by_head.get(chain.head)
+    def renamed(self, chain: Chain, head: int) -> None:
+        """The buffer ID of a packed list stands in its last descriptor (PACK-NEXT-DI1)."""
+        if head != chain.head:
+            self._unlist(chain)
+            chain.head = head
+            chain.queue.by_head.setdefault(head, []).append(chain)
+
+    @staticmethod
+    def _unlist(chain: Chain) -> None:
+        same = chain.queue.by_head.get(chain.head)
         if same is not None:
             if chain in same:
                 same.remove(chain)
             if not same:
-                del queue.by_head[chain.head]
+                del chain.queue.by_head[chain.head]
+
+    def retire(self, chain: Chain) -> None:
+        """A chain is exposed no more."""
+        chain.dead = True
+        chain.queue.open.pop(chain.position, None)
+        self._unlist(chain)
         for region in chain.regions:
             (self.writable if region.kind == WRITABLE else self.readable).remove(region)
 
@@ -458,8 +341,13 @@ class RingTracker:
                     chain.written += len(piece)
                     if chain.entry_seq and self._exact:
                         self.violation(
-                            write.t_ps, write.seq, region.queue, f"data written for {chain}", "SPLIT-USED-D02",
+                            write.t_ps, write.seq, region.queue, f"data written for {chain}",
+                            region.queue.rule("SPLIT-USED-D02", "PACK-DESC-D04"),
                             "all of it before the used entry", f"after the one at seq {chain.entry_seq}",
                         )  # fmt: skip
-            elif region.kind == USED:
+            elif not region.queue.packed:
                 self._used_ring.written(region.queue, offset, piece, write)
+            elif region.kind == DESC:
+                self._packed_used.written(region.queue, offset, piece, write)
+            elif region.kind == USED:
+                self._packed_used.device_area(region.queue, offset, piece, write)

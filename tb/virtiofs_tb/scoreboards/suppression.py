@@ -1,0 +1,109 @@
+"""What the driver asked for: whether buffers that were used are to be told, by the words that were read after that.
+
+A decision belongs to the used index (of a packed ring: the used descriptor). The words count only where they were read
+by a request issued after that was on the wire.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from virtiofs_model.layouts.virtio import VIRTQ_AVAIL_F_NO_INTERRUPT, RingEventFlags
+from virtiofs_tb.scoreboards.events import SuppressionRead, UsedIndex
+
+MAX_COVERED = 16
+
+
+def asks(word: SuppressionRead, used: UsedIndex) -> bool | None:
+    """Whether the driver asks for an interrupt after this use. None: these words do not say.
+
+    With VIRTIO_F_EVENT_IDX that is where the event was passed on the way from the old index to the new one: for split
+    rings modulo 2^16 (SPLIT-UNS-D05), for packed ones modulo two rounds (PACK-EVT-DI1).
+    """
+    queue = used.queue
+    if queue.packed:
+        if word.flags in (RingEventFlags.ENABLE, RingEventFlags.DISABLE):
+            return word.flags == RingEventFlags.ENABLE
+        if word.flags != RingEventFlags.DESC or not queue.event_idx or word.used_event is None:
+            return None
+        slot, wrap = word.used_event & 0x7FFF, word.used_event >> 15
+        event = slot + (0 if wrap else queue.size)
+        return (event - used.old) % (2 * queue.size) < used.new - used.old
+    if queue.event_idx:
+        if word.used_event is None:
+            return None
+        return (used.new - word.used_event - 1) & 0xFFFF < (used.new - used.old) & 0xFFFF
+    return None if word.flags is None else not word.flags & VIRTQ_AVAIL_F_NO_INTERRUPT
+
+
+def telling(word: SuppressionRead) -> bool:
+    """Whether a decision can be made by what was read: enough of it, even where its value has no meaning."""
+    if word.queue.packed:
+        return word.flags is not None and (word.flags != RingEventFlags.DESC or word.used_event is not None)
+    return (word.used_event if word.queue.event_idx else word.flags) is not None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a read of the words decided. fresh: uses that no earlier read covers; wanted: how many of them ask for an
+    interrupt, free: of how many nobody can say (a reserved value); own: -1 or 1 where the use that this read belongs to
+    was covered by an earlier one, which said otherwise (1: now it asks)."""
+
+    fresh: int = 0
+    wanted: int = 0
+    free: int = 0
+    own: int = 0
+
+
+@dataclass(slots=True)
+class Decisions:
+    """Those of one queue. undecided: uses that no read covers; covered: uses that were decided by a read that belongs
+    to an earlier one, and how; owed: since when and by which read an interrupt is owed."""
+
+    undecided: deque[UsedIndex] = field(default_factory=deque)
+    covered: deque[tuple[UsedIndex, bool]] = field(default_factory=deque)
+    owed: tuple[int, int] | None = None
+    _flags: int | None = None  # of a packed ring, where they were read apart
+
+    def decide(self, word: SuppressionRead) -> Outcome | None:
+        """The words reached the endpoint; None where they decide nothing."""
+        if word.queue.packed:
+            word = self._joined(word)
+        if not telling(word):
+            return None
+        outcome = Outcome()
+        fresh: list[tuple[UsedIndex, bool]] = []
+        while self.undecided and self.undecided[0].seq < word.issue_seq:
+            used = self.undecided.popleft()
+            answer = asks(word, used)
+            outcome.free += answer is None
+            outcome.wanted += answer is True
+            fresh.append((used, answer is True))
+        outcome.fresh = len(fresh)
+        if not fresh:
+            self._own(word, outcome)
+        elif len(fresh) > 1 or self.covered:
+            earlier = bool(self.covered)
+            self.covered.extend(fresh)
+            if earlier:
+                self._own(word, outcome)
+            else:
+                self.covered.popleft()
+            while len(self.covered) > MAX_COVERED:
+                self.covered.popleft()
+        return outcome
+
+    def _own(self, word: SuppressionRead, outcome: Outcome) -> None:
+        """The use that this read belongs to: an earlier one covered it as well, and may have said otherwise."""
+        if self.covered:
+            used, before = self.covered.popleft()
+            now = asks(word, used) is True
+            outcome.own = int(now) - int(before)
+
+    def _joined(self, word: SuppressionRead) -> SuppressionRead:
+        """Offset and flags of a packed ring's structure, where they come in two reads."""
+        if word.flags is None:
+            return SuppressionRead(word.t_ps, word.seq, word.issue_seq, word.queue, self._flags, word.used_event)
+        self._flags = word.flags
+        return word
