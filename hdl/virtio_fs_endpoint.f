@@ -135,6 +135,7 @@ virtio/interrupt_events.sv
 virtio/isr.sv
 virtio/notify.sv
 virtio/queue_cfg.sv
+virtio/queue_reset.sv
 virtio/queue_roles.sv
 virtio/reset_control.sv
 virtio/ring_read_join.sv

@@ -49,6 +49,7 @@ module virtio_fs_endpoint
     device_state_t         device;
     queue_cfgs_t           queues;
     logic [MAX_QUEUES-1:0] doorbell;
+    logic [MAX_QUEUES-1:0] queue_reset_request, queue_stop, queue_disable, queue_clear;
     reset_req_t            reset;
     logic                  reads_idle, lanes_idle, arbiter_idle;
     logic [7:0]            posted_granted, posted_sent;
@@ -71,7 +72,7 @@ module virtio_fs_endpoint
         .MSIX_VECTORS(MSIX_VECTORS), .CONFIG_SPACE(CONFIG_SPACE), .RAMFS(RAMFS)
     ) register_front (
         .clk, .rst, .cq, .cc, .cq_np_ok, .dpu, .firmware, .clock, .pci, .device, .queues, .doorbell,
-        .reset,
+        .queue_reset_request, .queue_resetting(queue_stop), .queue_disable, .reset,
         .dma_idle(reads_idle && lanes_idle && arbiter_idle), .posted_granted, .posted_sent,
         .irq_valid, .irq_ready, .irq_queue, .msix,
         .error_valid(log_valid), .error_ready(log_ready), .error(log), .completion_error, .count(counts),
@@ -151,9 +152,12 @@ module virtio_fs_endpoint
 
     logic   flush, serve;
     epoch_t epoch;
+    logic   tell_valid, tell_ready, told;
+    queue_t tell_queue;
 
     epoch_control epoch_control (
-        .clk, .rst, .reset, .device, .flush, .serve, .epoch, .engine_control(control), .engine_control_ack(control_ack)
+        .clk, .rst, .reset, .device, .flush, .serve, .epoch, .tell_valid, .tell_ready, .tell_queue, .told,
+        .engine_control(control), .engine_control_ack(control_ack)
     );
 
     // ---- errors and counters of all blocks ----
@@ -187,23 +191,16 @@ module virtio_fs_endpoint
     assign release_valid[RELEASE_USED] = done_valid;
     assign released[RELEASE_USED] = done;
 
-    logic [MAX_QUEUES-1:0]      queue_stop, queue_clear, queue_quiet;
+    logic [MAX_QUEUES-1:0]      scheduler_quiet;
     logic                       event_valid, event_ready;
     queue_t                     event_queue;
     logic [15:0]                event_index;
     assign started = start_valid && start_ready;
 
-    logic [MAX_QUEUES-1:0]      interrupt_quiet;
-    logic                       unused_quiet;
-
-    // Queue reset is not offered yet.
-    assign queue_stop = '0;
-    assign queue_clear = '0;
-    assign unused_quiet = &{1'b0, queue_quiet, interrupt_quiet};
 
     scheduler #(.CONTEXTS(CONTEXTS), .NUM_REQUEST_QUEUES(NUM_REQUEST_QUEUES)) scheduler (
-        .clk, .flush, .queues, .device, .serve, .doorbell, .queue_stop, .queue_clear, .queue_quiet,
-        .event_valid, .event_ready, .event_queue, .event_index,
+        .clk, .flush, .queues, .device, .serve, .doorbell, .queue_stop, .queue_clear,
+        .queue_quiet(scheduler_quiet), .event_valid, .event_ready, .event_queue, .event_index,
         .req_valid(ring_valid[0]), .req_ready(ring_ready[0]), .req(ring_req[0]), .rsp(ring_rsp[0]),
         .start_valid, .start_ready, .start, .release_valid, .released,
         .error_valid(error_valid[0]), .error_ready(error_ready[0]), .error(error[0])
@@ -232,8 +229,6 @@ module virtio_fs_endpoint
 
     assign release_valid[RELEASE_FETCH] = 1'b0;
     assign released[RELEASE_FETCH] = '0;
-    assign release_valid[RELEASE_DROPPED] = 1'b0;
-    assign released[RELEASE_DROPPED] = '0;
 
     ring_read_join ring_read_join (
         .clk, .flush, .user_valid(ring_valid), .user_ready(ring_ready), .user_req(ring_req), .user_rsp(ring_rsp),
@@ -293,13 +288,14 @@ module virtio_fs_endpoint
         .error_valid(error_valid[2]), .error_ready(error_ready[2]), .error(error[2])
     );
 
-    logic     sent_valid, sent_init;
-    context_t sent;
+    logic     sent_valid, sent_init, sending_valid, skipped_valid;
+    context_t sent, sending;
 
     request_sender #(.DATA_W(DATA_W)) request_sender (
-        .clk, .rst, .flush, .epoch, .buffer_write, .buffer_addr, .buffer_data, .gathered_valid, .gathered,
+        .clk, .rst, .flush, .epoch, .queue_stop, .buffer_write, .buffer_addr, .buffer_data, .gathered_valid, .gathered,
         .freed_valid, .freed, .look_ctx(look_ctx[LOOK_SENDER]), .look_info(look_info[LOOK_SENDER]),
-        .sent_valid, .sent, .sent_init, .engine_request(request), .count(count[0])
+        .sent_valid, .sent, .sent_init, .sending_valid, .sending, .skipped_valid, .engine_request(request),
+        .count(count[0])
     );
 
     // ---- jobs and replies from the engine ----
@@ -311,8 +307,10 @@ module virtio_fs_endpoint
     logic [DATA_W-1:0] reply_word;
     logic [2:0]        job_valid, job_ready;
     job_end_t [2:0]    job;
-    logic              replied_valid, replied_init;
+    logic              replied_valid, replied_init, router_settled, moved_valid;
     context_t          replied;
+    queue_t            moved_queue;
+    logic [CONTEXTS-1:0] with_engine, parked, held;
 
     reply_router #(.DATA_W(DATA_W), .CONTEXTS(CONTEXTS)) reply_router (
         .clk, .rst, .flush, .epoch, .sent_valid, .sent, .sent_init, .unread_valid, .unread_ready, .unread,
@@ -321,6 +319,8 @@ module virtio_fs_endpoint
         .hi_valid(express_valid), .hi_ready(express_ready), .hi(express),
         .hi_word_valid(express_word_valid), .hi_word_ready(express_word_ready), .word(reply_word),
         .cancelled_valid(job_valid[2]), .cancelled_ready(job_ready[2]), .cancelled(job[2]),
+        .drop_valid(release_valid[RELEASE_DROPPED]), .drop(released[RELEASE_DROPPED].ctx), .with_engine,
+        .settled(router_settled), .job_valid(moved_valid), .job_queue(moved_queue),
         .replied_valid, .replied, .replied_init,
         .error_valid(error_valid[3]), .error_ready(error_ready[3]), .error(error[3]), .count(count[1])
     );
@@ -393,7 +393,9 @@ module virtio_fs_endpoint
 
     notification_engine #(.CONTEXTS(CONTEXTS)) notification_engine (
         .clk, .rst, .flush, .serve, .device, .start_valid(started), .start, .walked_valid, .walked,
-        .look_ctx(look_ctx[LOOK_NTF]), .look_info(look_info[LOOK_NTF]), .done_valid, .done,
+        .look_ctx(look_ctx[LOOK_NTF]), .look_info(look_info[LOOK_NTF]),
+        .queue_stop(queue_stop[1]), .queue_clear(queue_clear[1]), .drop_valid(release_valid[RELEASE_DROPPED]),
+        .dropped(released[RELEASE_DROPPED].ctx), .parked, .done_valid, .done,
         .init_request(sent_valid && sent_init), .replied_valid, .replied, .replied_init, .session(session.number),
         .stored, .deliverable,
         .message_valid, .message, .send(message_send), .drop(message_drop), .busy(message_busy),
@@ -430,8 +432,26 @@ module virtio_fs_endpoint
         .clk, .flush, .in_order(device.in_order), .queue_stop, .queue_clear, .start_valid(started), .start,
         .in_valid(early_valid), .in_ready(early_ready), .in(early),
         .out_valid(cmd_valid), .out_ready(cmd_ready), .out(cmd),
-        .drop_valid(release_valid[RELEASE_DROPPED]), .drop(released[RELEASE_DROPPED].ctx), .held()
+        .drop_valid(release_valid[RELEASE_DROPPED]), .drop(released[RELEASE_DROPPED].ctx), .held
     );
+
+    // ---- resets of queues ----
+
+    logic     moved_end_valid;
+    context_t moved_end;
+    assign moved_end_valid = (job_valid[1:0] & job_ready[1:0]) != 0;
+    assign moved_end = job_valid[0] && job_ready[0] ? job[0].ctx : job[1].ctx;
+
+    queue_reset #(.CONTEXTS(CONTEXTS)) queue_reset (
+        .clk, .flush, .request(queue_reset_request), .queue_stop, .queue_disable, .queue_clear,
+        .queue_quiet(scheduler_quiet & interrupt_quiet), .message_idle(!msix.valid), .start_valid(started), .start,
+        .release_valid, .released, .resting(with_engine | parked | held), .sending_valid, .sending,
+        .skipped_valid, .skipped(sending), .job_valid(moved_valid), .job_queue(moved_queue),
+        .job_end_valid(moved_end_valid), .job_end(moved_end), .tell_valid, .tell_ready, .tell_queue, .told,
+        .settled(router_settled), .drop_valid(release_valid[RELEASE_DROPPED]), .drop(released[RELEASE_DROPPED])
+    );
+
+    logic [MAX_QUEUES-1:0] interrupt_quiet;
 
     tlp_if #(.DATA_W(DATA_W)) posted ();
     tlp_if #(.DATA_W(DATA_W)) reads ();

@@ -1,5 +1,6 @@
 // Device resets as the data path sees them: when to forget everything, and which epoch messages belong to. Each new
-// epoch is told to the engine; one that the engine has not acknowledged is not used again.
+// epoch is told to the engine; one that the engine has not acknowledged is not used again. Between them, resets of
+// queues are told.
 //
 // Records are taken whole; not every field counts here.
 // verilator lint_off UNUSEDSIGNAL
@@ -13,6 +14,10 @@ module epoch_control
     output logic          flush,       // forget
     output logic          serve,       // queues may be served
     output epoch_t        epoch,
+    input  logic          tell_valid,  // the engine has to forget this queue's requests
+    output logic          tell_ready,
+    input  queue_t        tell_queue,
+    output logic          told,        // pulse: it has
     stream_if.src         engine_control,
     stream_if.snk         engine_control_ack
 );
@@ -35,7 +40,12 @@ module epoch_control
     assign engine_control_ack.ready = 1'b1;
 
     epoch_t next_told;
+    logic   tell;
     assign next_told = told_reg + 1'b1;
+    assign tell_ready = !valid_reg && !flush && !change_reg && told_reg == epoch;
+    assign tell = tell_valid && tell_ready;
+    assign told = engine_control_ack.valid && answer.kind == CONTROL_QUEUE_RESET && answer.queue == 8'(tell_queue)
+        && answer.epoch == 8'(epoch);
 
     always_ff @(posedge clk) begin
         clear_reg <= reset.clear;
@@ -50,11 +60,14 @@ module epoch_control
             told_reg <= next_told;
             control_reg <= '0;
             control_reg.epoch <= 8'(next_told);
+        end else if (tell) begin
+            valid_reg <= 1'b1;
+            control_reg <= '{kind: CONTROL_QUEUE_RESET, queue: 8'(tell_queue), epoch: 8'(epoch), default: '0};
         end else if (engine_control.ready) begin
             valid_reg <= 1'b0;
         end
         // Only an epoch that was told and is not acknowledged yet.
-        if (engine_control_ack.valid &&
+        if (engine_control_ack.valid && answer.kind == CONTROL_DEVICE_RESET &&
             epoch_t'(answer.epoch) - acknowledged_reg <= told_reg - acknowledged_reg) begin
             acknowledged_reg <= epoch_t'(answer.epoch);
         end

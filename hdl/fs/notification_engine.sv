@@ -25,6 +25,12 @@ module notification_engine
     input  walked_t       walked,
     output context_t      look_ctx,
     input  chain_info_t   look_info,
+    // A reset of the queue: its buffers are forgotten, messages stay.
+    input  logic          queue_stop,
+    input  logic          queue_clear,
+    input  logic          drop_valid,       // a context without an answer, of whatever queue
+    input  context_t      dropped,
+    output logic [CONTEXTS-1:0] parked,     // buffers that wait
     // The session.
     input  logic          done_valid,
     input  write_done_t   done,
@@ -60,7 +66,7 @@ module notification_engine
     context_t            init_ctx_reg;
     logic                is_request;
     logic                init_reply;
-    assign is_request = 32'(replied) >= lane_first(int'(LANE_REQ), CONTEXTS);
+    assign is_request = context_lane(32'(replied), CONTEXTS) == LANE_REQ;
     assign init_reply = replied_valid && replied_init;
 
     always_ff @(posedge clk) begin
@@ -70,6 +76,7 @@ module notification_engine
             answered_reg <= 1'b0;
         end else begin
             if (done_valid) replies_reg[done.ctx[CW-1:0]] <= 1'b0;
+            if (drop_valid) replies_reg[dropped[CW-1:0]] <= 1'b0;
             if (replied_valid && is_request) replies_reg[replied[CW-1:0]] <= 1'b1;
             if (init_reply) begin
                 answered_reg <= 1'b1;
@@ -77,6 +84,8 @@ module notification_engine
             end else if (answered_reg && done_valid && done.ctx == init_ctx_reg) begin
                 answered_reg <= 1'b0;
                 initialised_reg <= 1'b1;
+            end else if (answered_reg && drop_valid && dropped == init_ctx_reg) begin
+                answered_reg <= 1'b0;
             end
             if (init_request) begin
                 answered_reg <= 1'b0;
@@ -106,17 +115,19 @@ module notification_engine
     logic [CONTEXTS-1:0] walked_reg;
 
     word_fifo #(.WIDTH($bits(context_t)), .DEPTH(32)) buffer_fifo (
-        .clk, .rst(flush),
+        .clk, .rst(flush || queue_clear),
         .in_valid(start_valid && start.lane == LANE_NTF), .in_ready(), .in_data(start.ctx),
         .out_valid(buffer_known), .out_ready(buffer_pop), .out_data(buffer), .count()
     );
     assign buffer_valid = buffer_known && walked_reg[buffer[CW-1:0]];
+    assign parked = walked_reg;
 
     always_ff @(posedge clk) begin
         if (flush) begin
             walked_reg <= '0;
         end else begin
-            if (buffer_pop) walked_reg[buffer[CW-1:0]] <= 1'b0;
+            if (state_reg != IDLE) walked_reg[buffer[CW-1:0]] <= 1'b0;
+            if (drop_valid) walked_reg[dropped[CW-1:0]] <= 1'b0;
             if (walked_valid && walked.lane == LANE_NTF) walked_reg[walked.ctx[CW-1:0]] <= 1'b1;
         end
     end
@@ -183,7 +194,7 @@ module notification_engine
         end else begin
             case (state_reg)
                 IDLE: if (serve && initialised_reg && message_valid && !drop && first_reg && ahead_reg == '0 &&
-                          !busy && buffer_valid && !new_reg) begin
+                          !busy && buffer_valid && !new_reg && !queue_stop) begin
                     chain_reg <= look_info.chain;
                     readable_reg <= !whole;
                     state_reg <= whole && fits ? SEND : LOG;
@@ -191,7 +202,7 @@ module notification_engine
                 LOG: if (error_ready) state_reg <= RETURN;
                 default: if (out_ready) state_reg <= IDLE;
             endcase
-            good_reg <= good_reg + 6'(new_reg && whole && fits) - 6'(send);
+            good_reg <= queue_clear ? '0 : good_reg + 6'(new_reg && whole && fits) - 6'(send);
             waiting_reg <= waiting_reg + 16'(stored) - 16'(send || drop);
             // A new session forgets what was meant for the old one.
             if (init_request && initialised_reg) to_drop_reg <= waiting_reg + 16'(stored) - 16'(send || drop);

@@ -42,6 +42,12 @@ module reply_router
     output logic              cancelled_valid,
     input  logic              cancelled_ready,
     output job_end_t          cancelled,
+    input  logic              drop_valid,      // the engine has forgotten this context
+    input  context_t          drop,
+    output logic [CONTEXTS-1:0] with_engine,
+    output logic              settled,         // nothing is here, nothing waits to be taken
+    output logic              job_valid,       // one cycle: a job goes to the mover
+    output queue_t            job_queue,
     output logic              replied_valid,   // one cycle: the used entry is on its way
     output context_t          replied,
     output logic              replied_init,    // a FUSE_INIT was answered without error
@@ -143,6 +149,10 @@ module reply_router
     assign cancelled.ctx = ctx_reg;
     assign cancelled.result = JOB_CANCELLED;
 
+    assign with_engine = with_engine_reg;
+    assign settled = state_reg == PICK && !engine_job.valid && !engine_reply.valid;
+    assign job_valid = passed && source_reg == JOB;
+    assign job_queue = info_reg.chain.queue;
     assign replied_valid = passed && source_reg != JOB;
     assign replied = ctx_reg;
     assign replied_init = !none_reg && is_init_reg[ctx_reg[CW-1:0]] && source_reg == REPLY &&
@@ -165,6 +175,7 @@ module reply_router
                 is_init_reg[sent[CW-1:0]] <= sent_init;
             end
             if (replied_valid && source_reg == REPLY) with_engine_reg[ctx_reg[CW-1:0]] <= 1'b0;
+            if (drop_valid) with_engine_reg[drop[CW-1:0]] <= 1'b0;
         end
     end
 

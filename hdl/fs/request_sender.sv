@@ -1,5 +1,6 @@
 // Hands gathered requests to the engine, high priority first, and frees their buffers. A message that has begun is
-// finished even when the device is reset meanwhile; its epoch tells the engine that it is void.
+// finished even when the device is reset meanwhile; its epoch tells the engine that it is void. Of a queue that is being
+// reset none begins.
 //
 // Not every output is of use. Records are taken whole; not every field counts here.
 // verilator lint_off PINCONNECTEMPTY
@@ -15,6 +16,7 @@ module request_sender
     input  logic              rst,
     input  logic              flush,
     input  epoch_t            epoch,
+    input  logic [MAX_QUEUES-1:0] queue_stop,
     input  logic              buffer_write,
     input  logic [$clog2(16*1024*8/DATA_W)-1:0] buffer_addr,
     input  logic [DATA_W-1:0] buffer_data,
@@ -26,6 +28,9 @@ module request_sender
     input  chain_info_t       look_info,
     output logic              sent_valid,    // the engine has this context from here on
     output context_t          sent,
+    output logic              sending_valid, // it has not heard all of that one yet
+    output context_t          sending,
+    output logic              skipped_valid, // one cycle: it will not hear of this one
     output logic              sent_init,     // it is a FUSE_INIT on a request queue
     stream_if.src             engine_request,
     output count_t            count
@@ -82,7 +87,10 @@ module request_sender
     assign sent = now_reg.ctx;
     assign sent_init = (start.opcode == FUSE_INIT || start.opcode == FUSE_INIT_BSWAP) &&
         user_reg.lane == 8'(LANE_REQ);
-    assign freed_valid = accept && engine_request.last && !orphan_reg;
+    assign sending_valid = state_reg != PICK && !first_reg;
+    assign sending = now_reg.ctx;
+    assign skipped_valid = state_reg == LOOK && !flush && queue_stop[look_info.chain.queue];
+    assign freed_valid = skipped_valid || (accept && engine_request.last && !orphan_reg);
     assign freed = now_reg.buffer;
 
     always_comb begin
@@ -114,7 +122,7 @@ module request_sender
                 user_reg.queue <= 8'(look_info.chain.queue);
                 user_reg.ctx <= 8'(now_reg.ctx);
                 left_reg <= now_reg.bytes;
-                state_reg <= flush ? PICK : READ;
+                state_reg <= flush || skipped_valid ? PICK : READ;
             end
             READ: state_reg <= flush && first_reg ? PICK : SEND;
             default: if (engine_request.ready) begin

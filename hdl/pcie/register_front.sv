@@ -23,6 +23,9 @@ module register_front
     output device_state_t         device,
     output queue_cfgs_t           queues,
     output logic [MAX_QUEUES-1:0] doorbell,
+    output logic [MAX_QUEUES-1:0] queue_reset_request,
+    input  logic [MAX_QUEUES-1:0] queue_resetting,
+    input  logic [MAX_QUEUES-1:0] queue_disable,    // one cycle: its registers get their defaults
     output reset_req_t            reset,
     input  logic                  dma_idle,
     input  logic [7:0]            posted_granted,
@@ -122,7 +125,8 @@ module register_front
 
     queue_cfg #(.MSIX_VECTORS(MSIX_VECTORS)) queue_registers (
         .clk, .clear(reset.clear), .access(bar_access), .rdata(queue_rdata), .queue_select,
-        .max_size(straps.max_queue_size), .role, .present, .queues
+        .max_size(straps.max_queue_size), .role, .present, .device, .reset_request(queue_reset_request),
+        .resetting(queue_resetting), .reset_registers(queue_disable), .queues
     );
 
     device_cfg device_registers (

@@ -62,7 +62,9 @@ package endpoint_pkg;
         logic        indirect_desc;  // VIRTIO_F_INDIRECT_DESC negotiated
         logic        event_idx;
         logic        ring_packed;
-        logic        in_order;         // VIRTIO_F_IN_ORDER negotiated
+        logic        in_order;
+        logic        ring_reset;
+        logic        notif_config_data;
         logic [31:0] notify_buf_size;
         logic [1:0]  notify_policy;
         logic [31:0] valid_seconds;    // of names and attributes
@@ -255,8 +257,10 @@ package endpoint_pkg;
         logic [7:0]  epoch;          // the new one
         logic [7:0]  reserved0;
         logic [7:0]  queue;
-        logic [7:0]  kind;           // 0 device reset, 1 queue reset
+        logic [7:0]  kind;
     } engine_control_t;
+    localparam logic [7:0] CONTROL_DEVICE_RESET = 8'd0;
+    localparam logic [7:0] CONTROL_QUEUE_RESET = 8'd1;
 
     // The answer of the notify mailbox.
     typedef enum logic [1:0] {

@@ -45,6 +45,10 @@ package pipeline_pkg;
             lane == int'(LANE_NTF) ? contexts / 4 : contexts - contexts / 4 - HI_CONTEXTS;
     endfunction
 
+    function automatic lane_e context_lane(input int unsigned ctx, input int unsigned contexts);
+        return ctx < HI_CONTEXTS ? LANE_HI : ctx < HI_CONTEXTS + contexts / 4 ? LANE_NTF : LANE_REQ;
+    endfunction
+
     // What one request queue may have: it leaves two to each of the others.
     function automatic int unsigned queue_contexts(input int unsigned queues, input int unsigned contexts);
         return lane_contexts(int'(LANE_REQ), contexts) - 2 * (queues - 1);

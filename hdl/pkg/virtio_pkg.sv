@@ -26,6 +26,7 @@ package virtio_pkg;
     localparam logic [3:0] COMMON_QUEUE_DESC = 4'h8;     // low half; high half follows
     localparam logic [3:0] COMMON_QUEUE_DRIVER = 4'hA;
     localparam logic [3:0] COMMON_QUEUE_DEVICE = 4'hC;
+    localparam logic [3:0] COMMON_QUEUE_RESET = 4'hE;    // queue_notif_config_data, queue_reset
 
     localparam logic [15:0] NO_VECTOR = 16'hFFFF;
 
@@ -45,6 +46,8 @@ package virtio_pkg;
     localparam int unsigned F_ACCESS_PLATFORM = 33;
     localparam int unsigned F_RING_PACKED = 34;
     localparam int unsigned F_IN_ORDER = 35;
+    localparam int unsigned F_NOTIF_CONFIG_DATA = 39;
+    localparam int unsigned F_RING_RESET = 40;
 
     // Numbers of the virtio-fs device configuration's dwords, after the tag
     localparam int unsigned TAG_BYTES = 36;

@@ -85,6 +85,8 @@ module common_cfg
         device.event_idx = negotiated[F_EVENT_IDX];
         device.ring_packed = negotiated[F_RING_PACKED];
         device.in_order = negotiated[F_IN_ORDER];
+        device.ring_reset = negotiated[F_RING_RESET];
+        device.notif_config_data = negotiated[F_NOTIF_CONFIG_DATA];
         device.notify_buf_size = straps.notify_buf_size;
         device.notify_policy = straps.notify_policy;
         device.valid_seconds = straps.valid_seconds;
