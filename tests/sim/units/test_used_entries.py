@@ -150,6 +150,7 @@ class Judge:
                 pytest.fail(f"no interrupt of queue {self.owed[1]} at cycle {self.owed[0]}")
             getattr(self, verb)(*numbers)
         assert self.owed is None
+        assert not self.reads, "a read without an answer"
         for queue, expected in self.scene.expected.items():
             assert not expected, f"queue {queue} has entries that were never used"
             assert not self.fresh[queue], "an entry without a look at what the driver wishes"
