@@ -4,6 +4,7 @@ pkg/stream_if.sv
 pkg/axil_if.sv
 pkg/storage_if.sv
 pkg/dpu_client_if.sv
+pkg/retrieved_if.sv
 pkg/endpoint_pkg.sv
 pkg/tlp_pkg.sv
 pkg/pcie_pkg.sv
@@ -43,6 +44,7 @@ fs/notify_mailbox.sv
 fs/notify_policy.sv
 fs/reply_router.sv
 fs/request_sender.sv
+fs/retrieved_mailbox.sv
 fs/scatter_writer.sv
 fs/storage_arbiter.sv
 fs/storage_feeder.sv
@@ -111,16 +113,20 @@ ramfs/ramfs_express.sv
 ramfs/ramfs_finder.sv
 ramfs/ramfs_intake.sv
 ramfs/ramfs_judge.sv
+ramfs/ramfs_keeper.sv
 ramfs/ramfs_lock_reply.sv
 ramfs/ramfs_locker.sv
 ramfs/ramfs_locks.sv
+ramfs/ramfs_notify_join.sv
 ramfs/ramfs_plan.sv
+ramfs/ramfs_polls.sv
 ramfs/ramfs_reaper.sv
 ramfs/ramfs_recovery.sv
 ramfs/ramfs_reply.sv
 ramfs/ramfs_reply_join.sv
 ramfs/ramfs_sequencer.sv
 ramfs/ramfs_session.sv
+ramfs/ramfs_short_message.sv
 ramfs/slot_queue.sv
 ramfs/storage_ram.sv
 ramfs/storage_windows.sv

@@ -66,6 +66,7 @@ module virtio_fs_endpoint
     tlp_if #(.DATA_W(DATA_W)) msix ();
     stream_if #(.DATA_W(DATA_W)) mail ();
     dpu_client_if #(.DATA_W(DATA_W)) client ();
+    retrieved_if #(.DATA_W(DATA_W)) kept ();
 
     register_front #(
         .DATA_W(DATA_W), .NUM_REQUEST_QUEUES(NUM_REQUEST_QUEUES), .MAX_QUEUE_SIZE(MAX_QUEUE_SIZE),
@@ -76,7 +77,8 @@ module virtio_fs_endpoint
         .dma_idle(reads_idle && lanes_idle && arbiter_idle), .posted_granted, .posted_sent,
         .irq_valid, .irq_ready, .irq_queue, .msix,
         .error_valid(log_valid), .error_ready(log_ready), .error(log), .completion_error, .count(counts),
-        .mailbox(mail), .mailbox_result_valid(result_valid), .mailbox_result(result), .overflow, .client
+        .mailbox(mail), .mailbox_result_valid(result_valid), .mailbox_result(result), .overflow, .client,
+        .kept
     );
 
     // ---- who answers FUSE ----
@@ -110,7 +112,8 @@ module virtio_fs_endpoint
     session_t    session;
     logic        dropped, walk_room, walk_valid, walk_take, walk_done;
     repair_t     walk;
-    logic        dpu_busy, dpu_may_begin;
+    logic        dpu_busy, dpu_may_begin, place_valid, place_ready, place_free;
+    logic [5:0]  places;
     logic [31:0] dpu_opcode;
 
     // What waits for a lock keeps its context: the unlock must get another one, whatever queue it comes from.
@@ -138,15 +141,16 @@ module virtio_fs_endpoint
             .clk, .rst, .clock, .device, .engine_request(any_request), .engine_job(any_job),
             .engine_done(any_done), .engine_reply(any_reply), .engine_notify(ramfs_notify),
             .engine_control(ramfs_control), .engine_control_ack(ramfs_control_ack), .storage(any_storage),
-            .session, .overflow, .dropped, .walk_room, .walk_valid, .walk, .walk_take, .walked(walk_done)
+            .kept, .session, .place_valid, .place_ready, .place_free, .places,
+            .overflow, .dropped, .walk_room, .walk_valid, .walk, .walk_take, .walked(walk_done)
         );
     end else begin : gen_no_ramfs
         ramfs_absent ramfs_absent (
-            .clock, .dpu(client), .dpu_busy, .dpu_opcode,
+            .clock, .dpu(client), .kept, .dpu_busy, .dpu_opcode,
             .engine_request(ramfs_request), .engine_job(ramfs_job), .engine_done(ramfs_done),
             .engine_reply(ramfs_reply), .engine_notify(ramfs_notify), .engine_control(ramfs_control),
             .engine_control_ack(ramfs_control_ack), .storage(ramfs_storage),
-            .session, .walk_valid, .walk, .walked(walk_done)
+            .session, .place_valid, .places, .walk_valid, .walk, .walked(walk_done)
         );
     end
 
@@ -369,19 +373,21 @@ module virtio_fs_endpoint
     logic [DATA_W-1:0] message_word;
 
     logic [15:0] room, reserved;
-    logic        settled, lost, lost_inode, placed, repair_valid, repair_take;
+    logic        settled, steady, lost, lost_inode, placed, repair_valid, repair_take, renewed;
     inval_t      lost_inval;
     repair_t     repair;
 
     notify_policy #(.DATA_W(DATA_W)) notify_policy (
-        .clk, .rst, .flush, .device, .firmware, .init_request(sent_valid && sent_init), .session,
-        .free(room), .settled, .reserved, .lost, .lost_inode, .lost_inval, .placed, .repair_valid, .repair,
+        .clk, .rst, .flush, .device, .firmware, .renewed, .session,
+        .free(room), .settled, .steady, .place_valid, .place_ready, .place_free, .reserved,
+        .lost, .lost_inode, .lost_inval, .placed, .repair_valid, .repair,
         .repair_take, .dpu_busy, .dpu_opcode, .dpu_may_begin, .overflow, .dropped, .walk_room,
         .walk_valid, .walk, .walk_take, .walked(walk_done), .count(count[6])
     );
 
     message_store #(.DATA_W(DATA_W), .BYTES(MESSAGE_STORE_BYTES)) message_store (
-        .clk, .rst, .flush, .device, .epoch, .firmware, .session(session.number), .room, .settled, .reserved,
+        .clk, .rst, .flush, .device, .epoch, .firmware, .session(session.number), .room, .settled, .steady,
+        .places, .reserved,
         .lost, .lost_inode, .lost_inval, .placed, .repair_valid, .repair, .repair_take, .mail, .result_valid, .result,
         .engine_notify(notices), .deliverable, .stored, .message_valid, .message, .send(message_send), .drop(message_drop),
         .busy(message_busy), .word_valid(message_word_valid), .word_ready(message_word_ready), .word(message_word),
@@ -396,8 +402,7 @@ module virtio_fs_endpoint
         .look_ctx(look_ctx[LOOK_NTF]), .look_info(look_info[LOOK_NTF]),
         .queue_stop(queue_stop[1]), .queue_clear(queue_clear[1]), .drop_valid(release_valid[RELEASE_DROPPED]),
         .dropped(released[RELEASE_DROPPED].ctx), .parked, .done_valid, .done,
-        .init_request(sent_valid && sent_init), .replied_valid, .replied, .replied_init, .session(session.number),
-        .stored, .deliverable,
+        .replied_valid, .replied, .replied_init, .firmware, .renewed, .session(session.number), .stored, .deliverable,
         .message_valid, .message, .send(message_send), .drop(message_drop), .busy(message_busy),
         .out_valid(notice_valid), .out_ready(notice_ready), .out(notice),
         .error_valid(error_valid[5]), .error_ready(error_ready[5]), .error(error[5]), .count(count[3])

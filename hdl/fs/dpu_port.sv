@@ -26,15 +26,16 @@ module dpu_port
     input  logic           mailbox_result_valid,
     input  notify_result_e mailbox_result,
     input  logic           overflow,         // an invalidation was dropped
-    dpu_client_if.mailbox  client            // requests of the DPU
+    dpu_client_if.mailbox  client,           // requests of the DPU
+    retrieved_if.mailbox   kept              // what the driver answers to RETRIEVE
 );
     access_t     access;
-    logic [31:0] straps_rdata, counters_rdata, log_rdata, mailbox_rdata, client_rdata;
+    logic [31:0] straps_rdata, counters_rdata, log_rdata, mailbox_rdata, client_rdata, kept_rdata;
     logic        straps_fail, mailbox_fail, client_fail;
 
     axil_registers registers (
         .clk, .rst, .dpu, .access,
-        .rdata(straps_rdata | counters_rdata | log_rdata | mailbox_rdata | client_rdata),
+        .rdata(straps_rdata | counters_rdata | log_rdata | mailbox_rdata | client_rdata | kept_rdata),
         .fail(straps_fail || mailbox_fail || client_fail)
     );
 
@@ -71,6 +72,8 @@ module dpu_port
         .clk, .rst, .access, .rdata(mailbox_rdata), .fail(mailbox_fail), .device, .overflow, .clear(reset.clear),
         .message, .mailbox_result_valid, .mailbox_result, .refused
     );
+
+    retrieved_mailbox #(.DATA_W(DATA_W)) retrieved (.clk, .rst, .access, .rdata(kept_rdata), .kept);
 
     fuse_mailbox #(.DATA_W(DATA_W)) requests (
         .clk, .rst, .access, .rdata(client_rdata), .fail(client_fail), .firmware(straps.firmware), .client

@@ -1,7 +1,8 @@
 // Notifications that wait, in order: a FIFO of words and one of lengths. A message is kept whole or refused
 // with nothing kept. Three sources: the mailbox, which is always answered; repairs, which come only where there is
 // room; and the engine. An engine's message without room waits at the door, and the others pass it, unless it is an
-// invalidation that may be lost: then notify_policy hears of it.
+// invalidation that may be lost: then notify_policy hears of it. LOCK and POLL of the file system in hardware have a
+// place, that is room which counts as taken before they come.
 //
 // Not every output is of use. Records are taken whole; not every field counts here.
 // verilator lint_off PINCONNECTEMPTY
@@ -29,6 +30,8 @@ module message_store
     // What happens without room: notify_policy.
     output logic [15:0]       room,            // words that are free
     output logic              settled,         // no message is on its way in
+    output logic              steady,          // `room` is what it will be in the next cycle, but for more places
+    input  logic [5:0]        places,          // that are kept
     input  logic [15:0]       reserved,        // words that only announcements may take
     output logic              lost,            // one cycle: an invalidation found no room
     output logic              lost_inode,      // INVAL_INODE, this one
@@ -58,6 +61,7 @@ module message_store
         $fatal(1, "message_store: %0d bytes are no power of two", BYTES);
     end
 
+    localparam int unsigned PLACE_WORDS = (LOCK_BYTES + BEAT - 1) / BEAT;
     localparam int unsigned IMAGE_W = (INVAL_BYTES * 8 + DATA_W - 1) / DATA_W * DATA_W;
 
     typedef enum logic [2:0] { PICK, JUDGE, TAKE, DRAIN, ANSWER } state_e;
@@ -120,10 +124,13 @@ module message_store
     assign mail.ready = taking && source_reg == MAIL;
     assign engine_notify.ready = taking && source_reg == ENGINE;
     assign settled = state_reg == PICK;
-    assign room = 16'(free_reg);
+    assign steady = state_reg == PICK ? !mail.valid && !repair_take && !engine_notify.valid : state_reg != JUDGE;
+    // What is coming in has its words already.
+    assign room = 16'(free_reg) - 16'(places) * 16'(PLACE_WORDS) - (state_reg == TAKE && !has_place ? 16'(words) : '0);
     assign repair_take = settled && !mail.valid && repair_valid && !flush;
 
     logic [32:0] words;
+    logic        has_place;
     logic        malformed;
     logic        no_room;
     logic        loses;              // without room
@@ -132,7 +139,8 @@ module message_store
     assign words = (33'(user_reg.length) + 33'(BEAT - 1)) >> LANE_W;
     assign malformed = !device.notification || !device.driver_ok || user_reg.length < FUSE_OUT_HEADER_BYTES ||
         user_reg.length > device.notify_buf_size || words > 33'(WORDS) || stale_reg;
-    assign no_room = words > 33'(free_reg) || (source_reg == MAIL && words + 33'(reserved) > 33'(free_reg));
+    assign has_place = source_reg == ENGINE && user_reg.msg_class == CLASS_PLACED && !firmware;
+    assign no_room = !has_place && words + (source_reg == MAIL ? 33'(reserved) : '0) > 33'(room);
     // The file system in hardware never waits here.
     assign loses = user_reg.msg_class == CLASS_INVALIDATION && (!firmware || device.notify_policy != 0);
     assign whole = received_reg + 17'(in_bytes) == 17'(user_reg.length);
@@ -214,7 +222,7 @@ module message_store
 
     message_t next;
     assign next.length = user_reg.length[15:0];
-    assign next.announced = source_reg != MAIL && user_reg.msg_class == CLASS_INVALIDATION && !firmware;
+    assign next.announced = source_reg != MAIL && !firmware;
     assign next.session = session_reg;
     sync_fifo #(.WIDTH($bits(message_t)), .DEPTH(WORDS)) message_fifo (
         .clk, .rst(flush), .in_valid(commit), .in_ready(), .in_data(next),

@@ -34,10 +34,11 @@ module notification_engine
     // The session.
     input  logic          done_valid,
     input  write_done_t   done,
-    input  logic          init_request,     // a FUSE_INIT went to the engine
     input  logic          replied_valid,    // a reply's used entry is on its way
     input  context_t      replied,
     input  logic          replied_init,     // that of a FUSE_INIT without error
+    input  logic          firmware,         // answered it; the file system in hardware says whether a session began
+    output logic          renewed,          // a session did: what was meant for the one before is forgotten
     input  logic [1:0]    session,          // its number; what was announced to another one is forgotten
     // The store.
     input  logic          stored,
@@ -62,12 +63,14 @@ module notification_engine
 
     logic [CONTEXTS-1:0] replies_reg;
     logic                initialised_reg;
+    logic [1:0]          session_reg;        // the last one that an answer has told of
     logic                answered_reg;       // FUSE_INIT was; its used entry is not out yet
     context_t            init_ctx_reg;
     logic                is_request;
     logic                init_reply;
     assign is_request = context_lane(32'(replied), CONTEXTS) == LANE_REQ;
     assign init_reply = replied_valid && replied_init;
+    assign renewed = init_reply && (firmware || session != session_reg);
 
     always_ff @(posedge clk) begin
         if (flush) begin
@@ -78,8 +81,9 @@ module notification_engine
             if (done_valid) replies_reg[done.ctx[CW-1:0]] <= 1'b0;
             if (drop_valid) replies_reg[dropped[CW-1:0]] <= 1'b0;
             if (replied_valid && is_request) replies_reg[replied[CW-1:0]] <= 1'b1;
-            if (init_reply) begin
+            if (renewed) begin
                 answered_reg <= 1'b1;
+                initialised_reg <= 1'b0;
                 init_ctx_reg <= replied;
             end else if (answered_reg && done_valid && done.ctx == init_ctx_reg) begin
                 answered_reg <= 1'b0;
@@ -87,11 +91,8 @@ module notification_engine
             end else if (answered_reg && drop_valid && dropped == init_ctx_reg) begin
                 answered_reg <= 1'b0;
             end
-            if (init_request) begin
-                answered_reg <= 1'b0;
-                initialised_reg <= 1'b0;
-            end
         end
+        if (flush || init_reply) session_reg <= session;
     end
 
     // What was on its way when the first message came to be the first one: all that was given before the message, and
@@ -205,8 +206,8 @@ module notification_engine
             good_reg <= queue_clear ? '0 : good_reg + 6'(new_reg && whole && fits) - 6'(send);
             waiting_reg <= waiting_reg + 16'(stored) - 16'(send || drop);
             // A new session forgets what was meant for the old one.
-            if (init_request && initialised_reg) to_drop_reg <= waiting_reg + 16'(stored) - 16'(send || drop);
-            else if (drop && to_drop_reg != 0) to_drop_reg <= to_drop_reg - 1'b1;
+            if (renewed && initialised_reg) to_drop_reg <= waiting_reg + 16'(stored) - 16'(send || drop);
+            else if ((drop || send) && to_drop_reg != 0) to_drop_reg <= to_drop_reg - 1'b1;
             if (to_count_reg != 0 && !drop) to_count_reg <= to_count_reg - 1'b1;
         end
         if (rst) to_count_reg <= '0;

@@ -143,7 +143,7 @@ module notify_mailbox
         rdata <= '0;
         if (access.valid && !access.write) begin
             if (offset == REG_NOTIFY_STATUS) rdata <= {!idle, 29'b0, result_reg};
-            if (offset == REG_NOTIFY_FLAGS) rdata <= 32'(overflow);
+            if (offset == REG_NOTIFY_FLAGS) rdata <= 32'(overflow) << FLAG_OVERFLOW;
         end
     end
 endmodule

@@ -4,16 +4,21 @@ package notify_pkg;
 
     // The code of a notification: fuse_out_header.error, positive (linux/fuse.h, protocol 7.45).
     typedef enum logic [31:0] {
+        NOTIFY_POLL = 32'd1,
         NOTIFY_INVAL_INODE = 32'd2,
         NOTIFY_INVAL_ENTRY = 32'd3,
         NOTIFY_DELETE = 32'd6,
+        NOTIFY_LOCK = 32'd7,                        // of the proposals for blocking locks
         NOTIFY_INC_EPOCH = 32'd8
     } notify_code_e;
 
     // A package's constants are not all used in each design.
     // verilator lint_off UNUSEDPARAM
     localparam int unsigned INVAL_BYTES = 40;       // of an INVAL_INODE
+    localparam int unsigned POLL_BYTES = 24;
+    localparam int unsigned LOCK_BYTES = 32;        // the most for which a place is kept
     localparam int unsigned OPERATION_BYTES = 1024; // of the store: no operation announces more
+    localparam logic [7:0] CLASS_PLACED = 8'd0;     // has a place, or waits for one
     localparam logic [7:0] CLASS_INVALIDATION = 8'd1;
     localparam logic [31:0] MINOR_OF_EPOCHS = 32'd44;
     localparam logic [63:0] ATTRIBUTES_ONLY = '1;   // the offset of an INVAL_INODE that leaves contents alone

@@ -1,6 +1,6 @@
-// What happens when the message store is full (docs/notifications.md): which requests of the DPU may begin, places for
-// inodes whose invalidation found no room, the overflow flag; and what is to be stored once there is room again: the
-// places first, then what the recovery walk has.
+// What happens when the message store is full (docs/notifications.md): which requests of the DPU may begin, for which
+// LOCK and POLL a place is kept, places for inodes whose invalidation found no room, the overflow flag; and what is to
+// be stored once there is room again: those inodes first, then what the recovery walk has.
 //
 // Records are taken whole; not every field counts here.
 // verilator lint_off UNUSEDSIGNAL
@@ -15,11 +15,12 @@ module notify_policy
     input  logic          flush,
     input  device_state_t device,
     input  logic          firmware,        // answers FUSE: it has to repair by itself
-    input  logic          init_request,    // a FUSE_INIT went to the engine
+    input  logic          renewed,         // one cycle: a FUSE_INIT has begun a session
     input  session_t      session,
     // The store.
     input  logic [15:0]   free,            // words
     input  logic          settled,         // no message is on its way in
+    input  logic          steady,          // what is free does not change now
     output logic [15:0]   reserved,        // words for what the DPU's request will announce
     input  logic          lost,            // one cycle: an invalidation found no room
     input  logic          lost_inode,      // it is `lost_inval`
@@ -28,6 +29,10 @@ module notify_policy
     output logic          repair_valid,    // and there is room; it may be withdrawn
     output repair_t       repair,
     input  logic          repair_take,
+    // A place for a LOCK or POLL is wanted; who asks counts them.
+    input  logic          place_valid,
+    output logic          place_ready,
+    output logic          place_free,
     // Requests of the DPU, from when one comes until it is answered.
     input  logic          dpu_busy,
     input  logic [31:0]   dpu_opcode,
@@ -43,6 +48,7 @@ module notify_policy
     output count_t        count
 );
     localparam int unsigned BEAT = DATA_W / 8;
+    localparam logic [15:0] PLACE_WORDS = 16'((LOCK_BYTES + BEAT - 1) / BEAT);
     localparam logic [15:0] REPAIR_WORDS = 16'((INVAL_BYTES + BEAT - 1) / BEAT);
     localparam logic [15:0] OPERATION_WORDS = 16'(OPERATION_BYTES / BEAT);
     localparam logic [1:0] HOLD = 2'd0;
@@ -66,8 +72,13 @@ module notify_policy
     assign dpu_may_begin = dpu_busy && (reserved_reg || !needs_room);
     assign reserved = reserved_reg ? OPERATION_WORDS : '0;
 
+    logic reserves;                        // now
+    assign reserves = dpu_busy && needs_room && !reserved_reg && settled && !placed && free >= OPERATION_WORDS;
+    assign place_ready = place_valid && steady && !reserves;
+    assign place_free = 17'(free) >= 17'(reserved) + 17'(PLACE_WORDS);
+
     always_ff @(posedge clk) begin
-        if (settled && needs_room && !placed && free >= OPERATION_WORDS) reserved_reg <= 1'b1;
+        if (reserves) reserved_reg <= 1'b1;
         if (rst || !dpu_busy) reserved_reg <= 1'b0;
     end
 
@@ -79,7 +90,7 @@ module notify_policy
     inval_t oldest;
     logic   ends;                          // the session, or that of the firmware
     assign keeps = lost && lost_inode && fits && device.notify_policy == COALESCE && !firmware;
-    assign ends = flush || (firmware ? init_request : !session.active);
+    assign ends = flush || (firmware ? renewed : !session.active);
 
     inval_table #(.PLACES(PLACES)) inval_table (
         .clk, .rst(ends), .put(keeps), .inval(lost_inval), .known, .fits, .valid(placed), .oldest,

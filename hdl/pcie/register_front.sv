@@ -45,7 +45,8 @@ module register_front
     input  logic                  mailbox_result_valid,
     input  notify_result_e        mailbox_result,
     input  logic                  overflow,   // an invalidation was dropped
-    dpu_client_if.mailbox         client      // requests of the DPU
+    dpu_client_if.mailbox         client,     // requests of the DPU
+    retrieved_if.mailbox          kept        // what the driver answers to RETRIEVE
 );
     if (NUM_REQUEST_QUEUES < 1 || NUM_REQUEST_QUEUES > MAX_REQUEST_QUEUES) begin : g_check_queues
         $fatal(1, "register_front: NUM_REQUEST_QUEUES is %0d, must be 1 to 8", NUM_REQUEST_QUEUES);
@@ -163,6 +164,7 @@ module register_front
         .BUILT_FEATURES(BUILT_FEATURES), .RAMFS(RAMFS)
     ) dpu_registers (
         .clk, .rst, .dpu, .straps, .clock, .config_changed, .status, .reset, .device, .error_valid, .error_ready, .error,
-        .fatal, .count, .message(mailbox), .mailbox_result_valid, .mailbox_result, .overflow, .client
+        .fatal, .count, .message(mailbox), .mailbox_result_valid, .mailbox_result, .overflow, .client,
+        .kept
     );
 endmodule

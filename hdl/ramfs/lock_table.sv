@@ -4,6 +4,9 @@
 // thousand cycles at most. An interrupt comes in between any two of these turns, so that it is done within 100 cycles.
 // The answers of requests that waited come by `wake`: none needs to be taken while a command is under way, but
 // LOCKS_WAIT does not begin while there is no room for more.
+//
+// In a session with messages (`messages` when the one before it ended) a request that waits is told so at once, and
+// needs a place in the message store. Where that session ends, nobody who waits is told.
 module lock_table
     import ramfs_pkg::*, lock_pkg::*;
 #(
@@ -24,14 +27,22 @@ module lock_table
     output logic        wake_valid,
     input  logic        wake_ready,
     output lock_wake_t  wake,
-    output logic        wakes_left          // not taken yet
+    output logic        wakes_left,         // not taken yet
+    // Messages.
+    input  logic        messages,
+    output logic        told,               // this session has them
+    output logic        place_valid,        // one more is wanted
+    input  logic        place_ready,
+    input  logic        place_free,         // with place_ready: it is there, and kept from then on
+    output logic [$clog2(2*WAITS+1)-1:0] places     // that are kept for what waits, and for wakes
 );
     localparam int unsigned COUNT_W = $clog2(WAITS + 1);
     localparam int unsigned WAKES = 2 ** $clog2(2 * WAITS);
 
-    // RUN: the command itself. Then, or instead, the waits are looked at from the oldest on: LOAD, LOOK, TRY. Between
-    // two of them, or while there is no command, an interrupt looks for its wait: SEEK, SEEN.
-    typedef enum logic [2:0] {IDLE, CHECK, RUN, LOAD, LOOK, TRY, SEEK, SEEN} state_e;
+    // RUN: the command itself, PLACE: a wait asks for its place. Then, or instead, the waits are looked at from the
+    // oldest on: LOAD, LOOK, TRY. Between two of them, or while there is no command, an interrupt looks for its wait:
+    // SEEK, SEEN.
+    typedef enum logic [3:0] {IDLE, CHECK, RUN, PLACE, LOAD, LOOK, TRY, SEEK, SEEN} state_e;
     state_e    state_reg;
     state_e    back_reg;                    // goes on behind the interrupt
     lock_cmd_t cmd_reg;
@@ -59,10 +70,12 @@ module lock_table
     );
 
     // ---- waits ----
+    logic               may_wait;
     logic               put;
     logic               look;
     logic               remove;
     logic               forget_waits;
+    logic               forget_wakes;
     logic [COUNT_W-1:0] position_reg;
     logic [COUNT_W-1:0] seek_reg;           // the interrupt's position
     logic [COUNT_W-1:0] position;
@@ -99,8 +112,11 @@ module lock_table
     assign start = (state_reg == CHECK && ((command && !invalid) || cmd_reg.op == LOCKS_DROP))
         || (state_reg == LOOK && retry);
     assign forget = state_reg == CHECK && (cmd_reg.op == LOCKS_END || cmd_reg.op == LOCKS_RESET);
-    assign forget_waits = state_reg == CHECK && cmd_reg.op == LOCKS_RESET;
-    assign put = state_reg == RUN && done && blocked && cmd_reg.op == LOCKS_WAIT && count != COUNT_W'(WAITS);
+    assign forget_wakes = state_reg == CHECK && cmd_reg.op == LOCKS_RESET;
+    assign forget_waits = forget_wakes || (state_reg == CHECK && cmd_reg.op == LOCKS_END && told);
+    assign may_wait = blocked && cmd_reg.op == LOCKS_WAIT && count != COUNT_W'(WAITS);
+    assign place_valid = state_reg == PLACE;
+    assign put = state_reg == PLACE ? place_ready && place_free : state_reg == RUN && done && may_wait && !told;
     assign position = state_reg == SEEK || state_reg == SEEN ? seek_reg : position_reg;
     assign look = (state_reg == LOAD || state_reg == SEEK) && position != count;
     assign remove = (state_reg == LOOK && ends) || (state_reg == TRY && done && !blocked)
@@ -114,6 +130,7 @@ module lock_table
     logic [$clog2(WAKES)-1:0] wakes_reg;    // not taken yet; there is always room for those of all waits
     logic                     unused_ready;
 
+    assign woken.told = told;
     assign woken.ctx = waiting.ctx;
     assign woken.request_id = waiting.request_id;
     always_comb begin
@@ -121,16 +138,22 @@ module lock_table
         else woken.result = state_reg == LOOK && cmd_reg.op == LOCKS_DROP ? LOCK_CLOSED : LOCK_INTERRUPTED;
     end
     sync_fifo #(.WIDTH($bits(lock_wake_t)), .DEPTH(WAKES)) wakes (
-        .clk, .rst(rst || forget_waits),
+        .clk, .rst(rst || forget_wakes),
         .in_valid(remove), .in_ready(unused_ready), .in_data(woken),
         .out_valid(wake_valid), .out_ready(wake_ready), .out_data(wake)
     );
     always_ff @(posedge clk) begin
-        if (rst || forget_waits) wakes_reg <= '0;
+        if (rst || forget_wakes) wakes_reg <= '0;
         else wakes_reg <= wakes_reg + ($clog2(WAKES))'(remove) - ($clog2(WAKES))'(wake_valid && wake_ready);
     end
 
     assign wakes_left = wakes_reg != '0;
+    assign places = told ? ($clog2(2*WAITS+1))'(count) + ($clog2(2*WAITS+1))'(wakes_reg) : '0;
+
+    always_ff @(posedge clk) begin
+        if (rst) told <= 1'b0;
+        else if (forget) told <= messages;
+    end
 
     // ---- the steps ----
     assign cmd_ready = state_reg == IDLE && !interrupt_valid
@@ -169,9 +192,14 @@ module lock_table
                 end else if (blocked || full) begin
                     rsp.result <= !blocked ? LOCK_FULL : put ? LOCK_PARKED : cmd_reg.op == LOCKS_WAIT ? LOCK_FULL
                         : LOCK_CONFLICT;
-                    rsp_valid <= 1'b1;
-                    state_reg <= IDLE;
+                    rsp_valid <= !(may_wait && told);
+                    state_reg <= may_wait && told ? PLACE : IDLE;
                 end
+            end
+            PLACE: if (place_ready) begin
+                if (place_free) rsp.result <= LOCK_PARKED;
+                rsp_valid <= 1'b1;
+                state_reg <= IDLE;
             end
             LOAD: begin
                 seek_reg <= '0;

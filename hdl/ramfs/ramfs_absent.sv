@@ -4,6 +4,7 @@
 module ramfs_absent (
     input  ramfs_pkg::time_t clock,
     dpu_client_if.client     dpu,
+    retrieved_if.engine      kept,
     output logic             dpu_busy,
     output logic [31:0]      dpu_opcode,
     stream_if.snk            engine_request,
@@ -15,6 +16,8 @@ module ramfs_absent (
     stream_if.src            engine_control_ack,
     storage_if.slv           storage,
     output notify_pkg::session_t session,
+    output logic             place_valid,
+    output logic [5:0]       places,
     output logic             walk_valid,
     output notify_pkg::repair_t walk,
     output logic             walked
@@ -51,6 +54,14 @@ module ramfs_absent (
     assign engine_control_ack.bytes = '0;
     assign engine_control_ack.user = '0;
     assign session = '0;
+    assign place_valid = 1'b0;
+    assign places = '0;
+    assign kept.write = 1'b0;
+    assign kept.addr = '0;
+    assign kept.word = '0;
+    assign kept.bytes = '0;
+    assign kept.done = 1'b0;
+    assign kept.lost = 1'b0;
     assign walk_valid = 1'b0;
     assign walk = '0;
     assign walked = 1'b0;

@@ -15,6 +15,8 @@ module ramfs_announcer
     input  logic             rst,
     input  logic             start,            // the request changed what it asked for
     output logic             done,             // one cycle: all was handed over
+    output logic             contents,         // data or size of an inode is what it changed
+    output node_slot_t       contents_slot,
     input  logic             listens,          // there is somebody to tell
     input  epoch_t           epoch,
     input  in_header_t       header,
@@ -61,6 +63,16 @@ module ramfs_announcer
     assign cuts = opens && is_regular(file) && (create.flags & O_TRUNC) != 0 && (create.flags & O_ACCMODE) != 0;
     assign moves = row.act == ACT_RENAME && !(found.second.found && found.c.slot == found.d.slot);
 
+    always_comb begin
+        case (row.act)
+            ACT_WRITE: contents = transfer.size != 0;
+            ACT_SETATTR: contents = setattr.valid[FATTR_SIZE];
+            ACT_FALLOCATE: contents = (fallocate.mode & (FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE)) != 0;
+            default: contents = cuts;
+        endcase
+    end
+    assign contents_slot = file.slot;
+
     logic         says;
     notify_code_e code;
     fact_t        about;                       // the inode, or the directory of the name
@@ -81,18 +93,18 @@ module ramfs_announcer
         end else case (row.act)
             ACT_WRITE: begin
                 says = step_reg == 3'd0;
-                if (transfer.size != 0) begin
+                if (contents) begin
                     offset = transfer.offset;
                     length = 64'(transfer.size);
                 end
             end
             ACT_SETATTR: begin
                 says = step_reg == 3'd0;
-                if (setattr.valid[FATTR_SIZE]) offset = setattr.size;
+                if (contents) offset = setattr.size;
             end
             ACT_FALLOCATE: begin
                 says = step_reg == 3'd0;
-                if ((fallocate.mode & (FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE)) != 0) begin
+                if (contents) begin
                     offset = fallocate.offset;
                     length = fallocate.length;
                 end

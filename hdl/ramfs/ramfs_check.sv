@@ -4,7 +4,7 @@
 // Records are taken whole; not every field counts here.
 // verilator lint_off UNUSEDSIGNAL
 module ramfs_check
-    import endpoint_pkg::*, ramfs_pkg::*, ramfs_core_pkg::*, ramfs_message_pkg::*, ramfs_row_pkg::*;
+    import dpu_pkg::RETRIEVED_BYTES_MIN, endpoint_pkg::*, ramfs_pkg::*, ramfs_core_pkg::*, ramfs_message_pkg::*, ramfs_row_pkg::*;
 (
     input  engine_request_t  request,
     input  in_header_t       header,
@@ -15,6 +15,7 @@ module ramfs_check
     input  name_info_t [1:0] names,
     input  logic [10:0]      names_end,
     output logic             swapped,          // INIT of the other byte order
+    output logic             keeps,            // NOTIFY_REPLY without fault: its bytes are for the DPU
     output verdict_t         verdict
 );
     init_in_t     init;
@@ -60,8 +61,12 @@ module ramfs_check
         end
     end
 
+    assign keeps = row.act == ACT_KEEP && 32'(request.head_bytes) >= RETRIEVED_BYTES_MIN &&
+        header.len == request.readable && active;
+
     always_comb begin
         verdict.mute = 1'b0;
+        verdict.waits = 1'b0;
         verdict.error = OK;
         if (request.head_bytes < 16'd40 || request.writable < 32'd16 || row.reply == REPLY_NONE) verdict.mute = 1'b1;
         else if (swapped) verdict.error = EPROTO;

@@ -11,6 +11,7 @@ package ramfs_core_pkg;
         EIO = 7'd5,
         EBADF = 7'd9,
         EAGAIN = 7'd11,
+        ENOMEM = 7'd12,
         EBUSY = 7'd16,
         EEXIST = 7'd17,
         ENOTDIR = 7'd20,
@@ -28,9 +29,11 @@ package ramfs_core_pkg;
         ESTALE = 7'd116
     } errno_e;
 
-    // What a phase thinks of a request. mute: no answer is possible (used length 0).
+    // What a phase thinks of a request. mute: no answer is possible (used length 0). waits: for a lock, and is told so;
+    // how it ends is the business of a message.
     typedef struct packed {
         logic   mute;
+        logic   waits;
         errno_e error;
     } verdict_t;
 

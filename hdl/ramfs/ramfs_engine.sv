@@ -29,8 +29,13 @@ module ramfs_engine
     stream_if.snk  engine_control,
     stream_if.src  engine_control_ack,
     storage_if.slv storage,
+    retrieved_if.engine kept,            // NOTIFY_REPLY, for the DPU
     // What happens when the message store is full: notify_policy.
     output session_t session,
+    output logic     place_valid,
+    input  logic     place_ready,
+    input  logic     place_free,
+    output logic [5:0] places,
     input  logic     overflow,
     input  logic     dropped,
     input  logic     walk_room,
@@ -45,10 +50,10 @@ module ramfs_engine
 
     logic              main_valid, main_take, express_valid, express_take;
     engine_request_t   request, express_request;
-    logic [HEAD_W-1:0] main_addr, load_addr, name_addr, express_addr;
+    logic [HEAD_W-1:0] main_addr, load_addr, name_addr, keep_addr, express_addr;
     logic [DATA_W-1:0] main_data, express_data;
-    logic              loading;
-    assign main_addr = loading ? load_addr : name_addr;
+    logic              loading, keeping;
+    assign main_addr = loading ? load_addr : keeping ? keep_addr : name_addr;
 
     ramfs_intake #(.DATA_W(DATA_W)) ramfs_intake (
         .clk, .rst, .engine_request, .main_valid, .main_take, .main(request), .main_addr, .main_data,
@@ -77,6 +82,8 @@ module ramfs_engine
     logic            end_valid, end_ready, end_done, locks_quiet;
     body_t           body;
     init_in_t        init;
+    poll_in_t        polled;
+    assign polled = poll_in_t'(body[191:0]);
     assign init = init_in_t'(body[127:0]);
     ramfs_session #(.INODES(INODES)) ramfs_session (
         .clk, .rst, .finish(session_finish), .done(session_done), .pending(reset_pending), .renew,
@@ -99,10 +106,10 @@ module ramfs_engine
     logic             list_done, listed;
     logic [12:0]      list_bytes;
     list_cmd_t        list;
-    logic             lock, lock_done, lock_parked;
+    logic             lock, lock_done, lock_parked, lock_waits, keeps, keep, keep_done;
     lock_t            lock_found;
     logic             announce, announce_done;
-    errno_e           find_error, lock_error, act_error;
+    errno_e           find_error, lock_error, act_error, announce_error;
     found_t           found;
 
     ramfs_sequencer #(.DATA_W(DATA_W)) ramfs_sequencer (
@@ -112,14 +119,18 @@ module ramfs_engine
         .header, .body, .row, .now, .parse_valid, .parse_ready, .parsed, .parse_done, .check(check_verdict),
         .find, .find_done, .find_error, .found, .judge(judge_verdict),
         .finish(sequencer_finish), .finished(session_done), .renew, .begin_new(session_begin),
-        .lock, .lock_done, .lock_error, .lock_parked,
-        .act, .act_done, .act_error, .announce, .announce_done,
+        .lock, .lock_done, .lock_error, .lock_parked, .lock_waits, .keeps, .keep, .keep_done,
+        .act, .act_done, .act_error, .announce, .announce_done, .announce_error,
         .list_valid, .list_ready, .list, .listing(listing_on), .list_done,
         .reply, .verdict, .listed, .reply_done
     );
 
     ramfs_check ramfs_check (.request, .header, .body, .row, .active, .parsed, .names, .names_end, .swapped,
-        .verdict(check_verdict));
+        .keeps, .verdict(check_verdict));
+
+    ramfs_keeper #(.DATA_W(DATA_W)) ramfs_keeper (
+        .clk, .rst, .start(keep), .done(keep_done), .request, .reads(keeping), .addr(keep_addr), .data(main_data), .kept
+    );
 
     logic [1:0]      name_valid_of, name_ready_of;
     name_cmd_t [1:0] name_of;
@@ -191,11 +202,18 @@ module ramfs_engine
 
     logic        interrupt_valid, interrupt_done, interrupt_found;
     logic [63:0] interrupt_id;
+    logic        lock_place, poll_place;
+    logic [5:0]  lock_places, poll_places;
+    assign place_valid = lock_place || poll_place;
+    assign places = lock_places + poll_places;
     stream_if #(.DATA_W(DATA_W)) lock_reply ();
+    stream_if #(.DATA_W(DATA_W)) lock_notify ();
     ramfs_locks #(.DATA_W(DATA_W), .LOCKS(LOCKS), .LOCK_WAITS(LOCK_WAITS)) ramfs_locks (
         .clk, .rst, .epoch, .start(lock), .done(lock_done), .error(lock_error), .parked(lock_parked),
-        .found_lock(lock_found), .over(main_take), .request, .header, .body, .row, .found,
+        .waits(lock_waits), .found_lock(lock_found), .over(main_take), .request, .header, .body, .row, .found,
         .end_valid, .end_ready, .end_silent(reset_pending), .end_done, .quiet(locks_quiet),
+        .messages(device.notification && device.cache_options[OPTION_LOCK_MESSAGES]), .place_valid(lock_place),
+        .place_ready, .place_free, .places(lock_places), .notify(lock_notify),
         .interrupt_valid, .interrupt_id, .interrupt_done, .interrupt_found, .reply(lock_reply)
     );
 
@@ -207,11 +225,25 @@ module ramfs_engine
     node_slot_t  peek_slot;
     node_t       peek_node;
     name_pkg::cell_bytes_t name_bytes;
+    logic        of_dpu, announced, contents;
+    node_slot_t  contents_slot;
+    stream_if #(.DATA_W(DATA_W)) poll_notify ();
+    stream_if #(.DATA_W(DATA_W)) announcement ();
+    assign of_dpu = is_of_dpu(request);
     ramfs_announcer #(.DATA_W(DATA_W)) ramfs_announcer (
-        .clk, .rst, .start(announce), .done(announce_done),
+        .clk, .rst, .start(announce && of_dpu), .done(announced), .contents, .contents_slot,
         .listens(session.active && device.notification && device.driver_ok), .epoch, .header, .body, .row, .found,
         .names, .bytes_read(name_read), .bytes_which(name_which), .bytes_index(name_index), .bytes(name_bytes),
-        .out(engine_notify)
+        .out(announcement)
+    );
+    ramfs_polls #(.DATA_W(DATA_W)) ramfs_polls (
+        .clk, .rst, .clear(end_valid && end_ready), .start(announced || (announce && !of_dpu)), .done(announce_done),
+        .error(announce_error), .listens(device.notification), .epoch, .body, .row, .found,
+        .changed(of_dpu && contents), .changed_slot(contents_slot), .place_valid(poll_place), .place_ready, .place_free,
+        .places(poll_places), .notify(poll_notify)
+    );
+    ramfs_notify_join ramfs_notify_join (
+        .clk, .rst, .locks(lock_notify), .polls(poll_notify), .announced(announcement), .out(engine_notify)
     );
     ramfs_recovery #(.INODES(INODES)) ramfs_recovery (
         .clk, .rst, .session, .overflow, .dropped, .room(walk_room), .peek_valid, .peek_ready, .peek_slot, .peek_node,
@@ -284,7 +316,8 @@ module ramfs_engine
         .clk, .rst, .start(reply), .done(reply_done), .request, .header, .init,
         .format(row.reply), .verdict, .swapped, .slot(subject), .node(node_rsp),
         .missing(row.act == ACT_LOOKUP && !found.first.found), .valid_seconds(device.valid_seconds),
-        .keep_cache(device.cache_options[OPTION_KEEP_CACHE]), .lock(lock_found), .free_slots,
+        .keep_cache(device.cache_options[OPTION_KEEP_CACHE]), .lock(lock_found),
+        .revents(polled.events & POLL_READY), .free_slots,
         .free_pages, .written(data_length),
         .stored(mapped), .stored_address(job.address), .stored_length(data_length),
         .listed, .listed_bytes(list_bytes), .listing, .out(main_reply)

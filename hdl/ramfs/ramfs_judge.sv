@@ -101,6 +101,7 @@ module ramfs_judge
     end
 
     always_comb begin
+        verdict.waits = 1'b0;
         verdict.mute = row.act == ACT_READLINK && 41'(request.writable) < found.a.size + 41'd16;
         case (row.act)
             ACT_MAKE: verdict.error = making;

@@ -1,4 +1,7 @@
 // Answers requests that waited for a lock: fuse_out_header alone.
+//
+// Records are taken whole; not every field counts here.
+// verilator lint_off UNUSEDSIGNAL
 module ramfs_lock_reply
     import endpoint_pkg::*, ramfs_pkg::*, ramfs_core_pkg::*, ramfs_message_pkg::*;
 #(
@@ -7,7 +10,7 @@ module ramfs_lock_reply
     input  logic       clk,
     input  logic       rst,
     input  epoch_t     epoch,
-    input  logic       hold,            // the request that ended waits is answered first
+    input  logic       hold,
     input  logic       wake_valid,
     output logic       wake_ready,
     input  lock_wake_t wake,
@@ -46,3 +49,4 @@ module ramfs_lock_reply
         else valid_reg <= (wake_valid && wake_ready) || (valid_reg && !reply.ready);
     end
 endmodule
+// verilator lint_on UNUSEDSIGNAL

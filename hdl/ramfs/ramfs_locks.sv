@@ -1,7 +1,7 @@
 // Locks as the engine has them: the lock table, the phase of requests that ask it, the end of sessions, interrupts, and
-// the answers of requests that waited.
+// the answers of requests that waited, or the messages that stand for them.
 module ramfs_locks
-    import endpoint_pkg::*, ramfs_pkg::*, ramfs_core_pkg::*, ramfs_message_pkg::*, ramfs_row_pkg::*;
+    import endpoint_pkg::*, notify_pkg::*, ramfs_pkg::*, ramfs_core_pkg::*, ramfs_message_pkg::*, ramfs_row_pkg::*;
 #(
     parameter int unsigned DATA_W = 256,
     parameter int unsigned LOCKS = 64,
@@ -15,6 +15,7 @@ module ramfs_locks
     output logic            done,           // one cycle; then the rest stays until the next start
     output errno_e          error,
     output logic            parked,         // no answer now
+    output logic            waits,          // this is the answer
     output lock_t           found_lock,     // GETLK's
     input  logic            over,           // the request is answered, or waits
     input  engine_request_t request,
@@ -28,6 +29,13 @@ module ramfs_locks
     input  logic            end_silent,     // a reset: nobody is answered
     output logic            end_done,
     output logic            quiet,          // all that waited is answered
+    // Messages instead of late answers, from the end of the session that is on: each needs a place in the store.
+    input  logic            messages,
+    output logic            place_valid,
+    input  logic            place_ready,
+    input  logic            place_free,
+    output logic [5:0]      places,         // that are kept
+    stream_if.src           notify,
     // Express path.
     input  logic            interrupt_valid,
     input  logic [63:0]     interrupt_id,
@@ -35,6 +43,7 @@ module ramfs_locks
     output logic            interrupt_found,
     stream_if.src           reply
 );
+    logic [$clog2(2*LOCK_WAITS+1)-1:0] waiting;
     logic       cmd_valid;
     logic       cmd_ready;
     lock_cmd_t  cmd;
@@ -47,11 +56,17 @@ module ramfs_locks
     logic       wake_ready;
     lock_wake_t wake;
     logic       wakes_left;
+    logic       locker_parked;
+    logic       told;
 
     ramfs_locker ramfs_locker (
-        .clk, .rst, .start, .request, .header, .body, .row, .found, .done, .error, .parked,
+        .clk, .rst, .start, .request, .header, .body, .row, .found, .done, .error,
+        .parked(locker_parked),
         .cmd_valid(locker_valid), .cmd_ready(locker_ready), .cmd(locker_cmd), .rsp_valid, .result(rsp.result)
     );
+
+    assign parked = locker_parked && !told;
+    assign waits = locker_parked && told;
 
     // A session ends only while no request is in its lock phase.
     assign cmd_valid = end_valid || locker_valid;
@@ -68,15 +83,30 @@ module ramfs_locks
 
     lock_table #(.LOCKS(LOCKS), .WAITS(LOCK_WAITS)) lock_table (
         .clk, .rst, .cmd_valid, .cmd_ready, .cmd, .rsp_valid, .rsp,
-        .interrupt_valid, .interrupt_id, .interrupt_done, .interrupt_found, .wake_valid, .wake_ready, .wake, .wakes_left
+        .interrupt_valid, .interrupt_id, .interrupt_done, .interrupt_found,
+        .wake_valid, .wake_ready, .wake, .wakes_left,
+        .messages, .told, .place_valid, .place_ready, .place_free, .places(waiting)
     );
     assign found_lock = rsp.lock;
 
+    // The request that ended waits is answered first, and one that waits is told so before it hears of the end.
     logic hold_reg;
+    logic reply_ready;
+    logic message_valid;
+    logic message_ready;
+    logic message_busy;
     ramfs_lock_reply #(.DATA_W(DATA_W)) ramfs_lock_reply (
-        .clk, .rst, .epoch, .hold(hold_reg), .wake_valid, .wake_ready, .wake, .reply
+        .clk, .rst, .epoch, .hold(hold_reg), .wake_valid(wake_valid && !wake.told), .wake_ready(reply_ready), .wake,
+        .reply
     );
-    assign quiet = !wakes_left && !reply.valid;
+    assign message_valid = wake_valid && wake.told && !hold_reg;
+    ramfs_short_message #(.DATA_W(DATA_W)) lock_message (
+        .clk, .rst, .epoch, .valid(message_valid), .ready(message_ready), .code(NOTIFY_LOCK), .bytes(6'(LOCK_BYTES)),
+        .body({32'b0, -32'(errno_of_lock(wake.result)), wake.request_id}), .busy(message_busy), .out(notify)
+    );
+    assign wake_ready = wake.told ? message_ready && !hold_reg : reply_ready;
+    assign quiet = !wakes_left && !reply.valid && !message_busy;
+    assign places = 6'(waiting) + 6'(message_busy);
 
     always_ff @(posedge clk) begin
         if (rst || over) hold_reg <= 1'b0;

@@ -124,6 +124,16 @@ package ramfs_message_pkg;
         logic [63:0] fh;
     } release_in_t;
 
+    typedef struct packed {
+        logic [31:0] events;
+        logic [31:0] flags;
+        logic [63:0] kh;
+        logic [63:0] fh;
+    } poll_in_t;
+
+    localparam int unsigned POLL_SCHEDULE_NOTIFY = 0;   // bit of flags
+    localparam logic [31:0] POLL_READY = 32'h145;       // POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM
+
     localparam int unsigned LK_FLOCK = 0;               // bits of lk_flags, of release_flags
     localparam int unsigned RELEASE_FLOCK_UNLOCK = 1;
 

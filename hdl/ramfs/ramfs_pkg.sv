@@ -171,6 +171,7 @@ package ramfs_pkg;
 
     // The answer of a request that waited.
     typedef struct packed {
+        logic         told;             // that it waits: this comes as a message
         logic [5:0]   ctx;
         logic [63:0]  request_id;
         lock_result_e result;           // LOCK_GRANTED, LOCK_FULL, LOCK_INTERRUPTED, LOCK_CLOSED

@@ -26,6 +26,7 @@ module ramfs_reply
     input  logic [31:0]     valid_seconds,
     input  logic            keep_cache,
     input  lock_t           lock,               // of GETLK
+    input  logic [31:0]     revents,            // of POLL
     input  logic [12:0]     free_slots,
     input  pages_t          free_pages,
     input  logic [31:0]     written,
@@ -93,6 +94,7 @@ module ramfs_reply
             REPLY_STATFS: structure = 1152'(statfs_out);
             REPLY_WRITE: structure = 1152'(write_out);
             REPLY_LOCK: structure = 1152'(lock_out);
+            REPLY_POLL: structure = 1152'(revents);
             default: structure = '0;
         endcase
     end
@@ -109,7 +111,7 @@ module ramfs_reply
         if (!good) immediate = 13'd16;
         if (verdict.mute) immediate = '0;
         head.len = 32'(immediate) + (good && stored ? stored_length : '0);
-        head.error = -32'(verdict.error);
+        head.error = verdict.waits ? 32'd1 : -32'(verdict.error);
         head.unique_id = header.unique_id;
         if (swapped) begin
             head.len = swap_bytes(head.len);

@@ -32,6 +32,7 @@ package ramfs_row_pkg;
     localparam logic [31:0] OP_CREATE = 32'd35;
     localparam logic [31:0] OP_INTERRUPT = 32'd36;
     localparam logic [31:0] OP_DESTROY = 32'd38;
+    localparam logic [31:0] OP_POLL = 32'd40;
     localparam logic [31:0] OP_NOTIFY_REPLY = 32'd41;
     localparam logic [31:0] OP_BATCH_FORGET = 32'd42;
     localparam logic [31:0] OP_FALLOCATE = 32'd43;
@@ -61,7 +62,9 @@ package ramfs_row_pkg;
         ACT_READLINK,
         ACT_WRITE,
         ACT_FALLOCATE,
-        ACT_LIST
+        ACT_LIST,
+        ACT_POLL,
+        ACT_KEEP          // for the DPU
     } act_e;
 
     // Which type the inode of the request must have, and with which error otherwise.
@@ -108,6 +111,7 @@ package ramfs_row_pkg;
         REPLY_STATFS,
         REPLY_WRITE,
         REPLY_LOCK,
+        REPLY_POLL,
         REPLY_SIZED,      // up to `size` bytes, as the request says
         REPLY_TARGET
     } reply_e;
@@ -169,7 +173,8 @@ package ramfs_row_pkg;
             OP_FALLOCATE: return make_row(ACT_FALLOCATE, 32, NODE_FILE, NAMES_NONE, REPLY_EMPTY, HANDLE_FIRST);
             OP_INIT: return make_row(ACT_INIT, 16, NODE_NONE, NAMES_NONE, REPLY_INIT);
             OP_DESTROY: return make_row(ACT_DESTROY, 0, NODE_NONE, NAMES_NONE, REPLY_EMPTY);
-            OP_NOTIFY_REPLY: return make_row(ACT_NOTHING, 0, NODE_NONE, NAMES_NONE, REPLY_NONE);
+            OP_POLL: return make_row(ACT_POLL, 24, NODE_ANY, NAMES_NONE, REPLY_POLL, HANDLE_FIRST);
+            OP_NOTIFY_REPLY: return make_row(ACT_KEEP, 0, NODE_NONE, NAMES_NONE, REPLY_NONE);
             default: return make_row(ACT_UNKNOWN, 0, NODE_NONE, NAMES_NONE, REPLY_EMPTY);
         endcase
     endfunction
@@ -178,13 +183,17 @@ package ramfs_row_pkg;
         return act == ACT_LOCK || act == ACT_FLUSH || act == ACT_CLOSE;
     endfunction
 
+    function automatic logic may_poll(input act_e act);
+        return act == ACT_POLL || act == ACT_CLOSE;
+    endfunction
+
     // For the DPU (docs/notifications.md): no file needs to be open, none is closed, no session begins or ends.
     function automatic row_t row_of_dpu(input logic [31:0] opcode);
         row_of_dpu = row_of(opcode);
         row_of_dpu.handle = HANDLE_NONE;
         case (opcode)
             OP_RELEASE, OP_RELEASEDIR, OP_FLUSH: row_of_dpu.act = ACT_NOTHING;
-            OP_INIT, OP_DESTROY, OP_NOTIFY_REPLY, OP_TMPFILE, OP_GETLK, OP_SETLK, OP_SETLKW:
+            OP_INIT, OP_DESTROY, OP_NOTIFY_REPLY, OP_TMPFILE, OP_GETLK, OP_SETLK, OP_SETLKW, OP_POLL:
                 row_of_dpu = make_row(ACT_UNKNOWN, 0, NODE_NONE, NAMES_NONE, REPLY_EMPTY);
             default: row_of_dpu.act = row_of_dpu.act;
         endcase
@@ -200,7 +209,7 @@ package ramfs_row_pkg;
             REPLY_OPEN: return 8'd32;
             REPLY_CREATE: return 8'd160;
             REPLY_STATFS: return 8'd96;
-            REPLY_WRITE: return 8'd24;
+            REPLY_WRITE, REPLY_POLL: return 8'd24;
             REPLY_LOCK: return 8'd40;
             default: return 8'd16;
         endcase

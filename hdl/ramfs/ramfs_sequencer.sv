@@ -1,6 +1,6 @@
 // Takes one request after the other through the phases: load, names of the message, check, find, judge, lock, act,
-// announce (what the DPU has changed), list, reply. What a phase does is its unit's business; here is only the order,
-// and what is known of the request.
+// announce (what the DPU has changed, files that are polled), list, reply. A NOTIFY_REPLY is kept instead. What a phase
+// does is its unit's business; here is only the order, and what is known of the request.
 //
 // Records are taken whole; not every field counts here.
 // verilator lint_off UNUSEDSIGNAL
@@ -48,11 +48,16 @@ module ramfs_sequencer
     input  logic              lock_done,
     input  errno_e            lock_error,
     input  logic              lock_parked,       // it waits: the answer is not the sequencer's business any more
+    input  logic              lock_waits,        // it waits, and is told so
     output logic              act,
     input  logic              act_done,
     input  errno_e            act_error,
-    output logic              announce,          // a request of the DPU has done what it asked for
+    output logic              announce,          // it has done what it asked for: others may have to be told
     input  logic              announce_done,
+    input  errno_e            announce_error,
+    input  logic              keeps,
+    output logic              keep,              // for the DPU
+    input  logic              keep_done,
     output logic              list_valid,
     input  logic              list_ready,
     output list_cmd_t         list,
@@ -66,7 +71,7 @@ module ramfs_sequencer
     localparam int unsigned FRONT_WORDS = FRONT_BYTES * 8 / DATA_W;
 
     typedef enum logic [3:0] {
-        IDLE, LOAD, PARSE, CHECK, FIND, JUDGE, SESSION, LOCK, ACT, ANNOUNCE, LIST, REPLY
+        IDLE, LOAD, PARSE, CHECK, KEEP, FIND, JUDGE, SESSION, LOCK, ACT, ANNOUNCE, LIST, REPLY
     } state_e;
     state_e                       state_reg;
     logic [WORD_W-1:0]            word_reg;
@@ -96,6 +101,7 @@ module ramfs_sequencer
     assign lock = state_reg == LOCK && !wait_reg;
     assign act = state_reg == ACT && !wait_reg;
     assign announce = state_reg == ANNOUNCE && !wait_reg;
+    assign keep = state_reg == KEEP && !wait_reg;
     assign reply = state_reg == REPLY && !wait_reg;
     assign finish = state_reg == SESSION && !wait_reg;
     assign list_valid = state_reg == LIST && !wait_reg;
@@ -153,7 +159,14 @@ module ramfs_sequencer
             end
             CHECK: begin
                 verdict <= check;
-                state_reg <= check != '0 ? REPLY : FIND;
+                state_reg <= keeps ? KEEP : check != '0 ? REPLY : FIND;
+            end
+            KEEP: begin
+                wait_reg <= 1'b1;
+                if (keep_done) begin
+                    wait_reg <= 1'b0;
+                    state_reg <= REPLY;
+                end
             end
             FIND: begin
                 wait_reg <= 1'b1;
@@ -184,7 +197,8 @@ module ramfs_sequencer
                     wait_reg <= 1'b0;
                     word_reg <= '0;
                     verdict.error <= lock_error;
-                    state_reg <= lock_parked ? IDLE : lock_error != OK ? REPLY : ACT;
+                    verdict.waits <= lock_waits;
+                    state_reg <= lock_parked ? IDLE : lock_error != OK || lock_waits ? REPLY : ACT;
                 end
             end
             ACT: begin
@@ -192,13 +206,14 @@ module ramfs_sequencer
                 if (act_done) begin
                     wait_reg <= 1'b0;
                     verdict.error <= act_error;
-                    state_reg <= request.lane == ENGINE_LANE_DPU && act_error == OK ? ANNOUNCE : REPLY;
+                    state_reg <= (dpu || may_poll(row.act)) && act_error == OK ? ANNOUNCE : REPLY;
                 end
             end
             ANNOUNCE: begin
                 wait_reg <= 1'b1;
                 if (announce_done) begin
                     wait_reg <= 1'b0;
+                    verdict.error <= announce_error;
                     state_reg <= REPLY;
                 end
             end

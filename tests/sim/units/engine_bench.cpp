@@ -8,9 +8,12 @@
 //   mail BYTES                                          a message of the DPU's own, for the message store
 //   firmware ON                                         messages come from firmware, not from the engine
 //   notice CLASS BYTES                                  one of it
-//   init                                                and a FUSE_INIT went to it
+//   init                                                and it has begun a session
 //   drain COUNT                                         so many messages may leave the store
 //   flags                                            -> flags OVERFLOW DROPPED COALESCED
+//   room                                             -> room WORDS PLACES: of the store; those that are kept in it
+//   retrieved TAKE                                   -> retrieved NOTIFY_FLAGS LENGTH BYTES: what is kept for the DPU, read
+//                                                       to its end and beyond; TAKE 1: then taken
 //   clock SECONDS NANOSECONDS
 //   options VALID_SECONDS CACHE_OPTIONS
 //   stall REQUEST REPLY MOVER                           percent of the cycles
@@ -41,6 +44,7 @@ constexpr unsigned HEAD_BYTES = 1024;
 constexpr unsigned DPU = 63;  // the context of its requests
 constexpr unsigned READS = 8;  // of storage at a time
 constexpr unsigned DPU_LANE = 3;
+enum Register { FLAGS = 0x30C, RETRIEVED_LENGTH = 0x324, RETRIEVED_DATA = 0x328, RETRIEVED_TAKEN = 0x32C };
 
 using Bytes = std::vector<uint8_t>;
 
@@ -69,8 +73,9 @@ class Bench : public Harness<Vengine_bench> {
     void play(std::istream& script) {
         // Inputs start with random values too.
         top.request_valid = top.job_ready = top.done_valid = top.reply_ready = top.control_valid = top.ack_ready = 0;
-        top.storage_valid = top.listens = top.policy = top.epoch = top.ticket = 0;
-        top.dpu_busy = top.mail_valid = top.notice_valid = top.message_send = top.firmware = top.init_request = 0;
+        top.storage_valid = top.listens = top.policy = top.epoch = 0;
+        top.dpu_busy = top.mail_valid = top.notice_valid = top.message_send = top.firmware = top.renewed = 0;
+        top.access_valid = top.access_write = 0;
         top.seconds = top.nanoseconds = top.cache_options = 0;
         top.valid_seconds = 1;
         reset();
@@ -100,7 +105,9 @@ class Bench : public Harness<Vengine_bench> {
             else if (verb == "mail") mail(words);
             else if (verb == "notice") notice(words);
             else if (verb == "firmware") top.firmware = line.back() == '1';
-            else if (verb == "init") top.init_request = 1;
+            else if (verb == "init") top.renewed = 1;
+            else if (verb == "room") std::printf("room %u %u\n", top.room, top.places);
+            else if (verb == "retrieved") retrieved(line.back() == '1');
             else if (verb == "drain") words >> drain_;
             else if (verb == "flags") std::printf("flags %u %u %u\n", top.overflow, dropped_messages_, coalesced_);
             else error("unknown command");
@@ -199,6 +206,7 @@ class Bench : public Harness<Vengine_bench> {
         top.reply_ready = !chance(reply_stall_);
         top.ack_ready = !chance(reply_stall_);
         tick([this] {
+            if (top.message_stored) tickets_.push_back(replies_);
             if (top.request_valid && top.request_ready) took_request();
             if (top.job_valid && top.job_ready) took_job();
             if (top.reply_valid && top.reply_ready) took_reply();
@@ -213,7 +221,7 @@ class Bench : public Harness<Vengine_bench> {
         if (finished_) top.done_valid = 0;
         if (request_taken_) top.request_valid = 0;
         if (mail_taken_) top.mail_valid = top.notice_valid = 0;
-        top.init_request = 0;
+        top.renewed = 0;
         mail_taken_ = false;
         if (access_taken_) top.storage_valid = 0;
         request_taken_ = access_taken_ = false;
@@ -277,7 +285,7 @@ class Bench : public Harness<Vengine_bench> {
         moved_at_ = cycles;
         if (!top.reply_last && top.reply_bytes != BEAT) error("a beat in the middle is not full");
         if (!top.reply_last) return;
-        top.ticket = top.ticket + 1;
+        replies_++;
         const unsigned ctx = top.reply_user[0] & 0xFF, kind = top.reply_user[0] >> 8 & 0xFF;
         const unsigned epoch = top.reply_user[0] >> 24;
         Move move = {false, ctx, epoch, kind, 0, top.reply_user[2], top.reply_user[3], reply_, 0};
@@ -353,7 +361,8 @@ class Bench : public Harness<Vengine_bench> {
         if (top.message_send) {
             drain_--;
             message_left_ = top.message_length;
-            ticket_ = top.message_ticket;
+            ticket_ = tickets_.front();
+            tickets_.pop_front();
             outdated_ = top.message_outdated;
             message_.clear();
         }
@@ -371,9 +380,39 @@ class Bench : public Harness<Vengine_bench> {
     }
     Bytes mail_, message_;
     std::size_t mailed_ = 0, message_left_ = 0;
+    uint32_t replies_ = 0;
+    std::deque<uint32_t> tickets_;  // of the messages in the store
     uint32_t ticket_ = 0, outdated_ = 0, dropped_messages_ = 0, coalesced_ = 0;
     int64_t drain_ = 0;
     bool mail_taken_ = false, noticing_ = false;
+
+    // ---- what is kept for the DPU ----
+
+    uint32_t access(unsigned address, bool write = false) {
+        top.access_valid = 1;
+        top.access_write = write;
+        top.access_addr = address / 4;
+        cycle();
+        top.access_valid = 0;
+        const uint32_t value = top.rdata;
+        cycle();
+        cycle();
+        return value;
+    }
+
+    void retrieved(bool take) {
+        const unsigned flags = access(FLAGS), length = access(RETRIEVED_LENGTH);
+        std::printf("retrieved %u %u ", flags, length);
+        uint32_t value = 0;
+        for (unsigned i = 0; i < length; i++) {
+            if (i % 4 == 0) value = access(RETRIEVED_DATA);
+            std::printf("%02x", value >> 8 * (i % 4) & 0xFF);
+        }
+        std::printf("\n");
+        if (length % 4 != 0 && value >> 8 * (length % 4) != 0) error("bytes behind what is kept");
+        if (access(RETRIEVED_DATA) != 0) error("a dword behind what is kept");
+        if (take) access(RETRIEVED_TAKEN, true);
+    }
 
     // ---- the data mover ----
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from virtiofs_model.engine import ReplyKind
-from virtiofs_model.layouts.dpu import REQUEST_BYTES_MAX
+from virtiofs_model.layouts.dpu import REQUEST_BYTES_MAX, NotifyFlag
 from virtiofs_model.registers import NotifyPolicy
 
 CONTEXTS = 32
@@ -52,6 +52,23 @@ class Flags:
     overflow: bool
     dropped: int
     coalesced: int
+
+
+@dataclass(frozen=True)
+class Room:
+    """words: free ones of the store. places: that are kept in it for LOCK and POLL."""
+
+    words: int
+    places: int
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """flags: NOTIFY_FLAGS without what the message store says. length: 0 where nothing is kept."""
+
+    flags: NotifyFlag
+    length: int
+    data: bytes
 
 
 class EngineError(Exception):
@@ -118,7 +135,7 @@ class Engine:
         return self._noticed > 0
 
     def init(self) -> None:
-        """A FUSE_INIT went to the firmware."""
+        """A FUSE_INIT has begun a session of the firmware."""
         self._tell("init")
         self.step(1)
 
@@ -136,6 +153,18 @@ class Engine:
         self._tell("flags")
         overflow, dropped, coalesced = (int(word) for word in self._until("flags"))
         return Flags(bool(overflow), dropped, coalesced)
+
+    def room(self) -> Room:
+        """Of the message store."""
+        self._tell("room")
+        words, places = (int(word) for word in self._until("room"))
+        return Room(words, places)
+
+    def retrieved(self, take: bool = True) -> Retrieved:
+        """What is kept of a NOTIFY_REPLY."""
+        self._tell(f"retrieved {int(take)}")
+        flags, length, *data = self._until("retrieved")
+        return Retrieved(NotifyFlag(int(flags)), int(length), bytes.fromhex("".join(data)))
 
     def stall(self, request: int, reply: int, mover: int) -> None:
         """Percent of the cycles in which streams and storage stand still."""

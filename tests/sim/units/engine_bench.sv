@@ -1,6 +1,6 @@
 // The ramfs engine and the store of its messages with plain ports: streams and storage are the harness's business.
 module engine_bench
-    import endpoint_pkg::*, pipeline_pkg::*, notify_pkg::*, ramfs_pkg::*;
+    import endpoint_pkg::*, pcie_pkg::access_t, pipeline_pkg::*, notify_pkg::*, ramfs_pkg::*;
 #(
     parameter int unsigned DATA_W = 256,
     parameter int unsigned INODES = 1024,
@@ -50,12 +50,17 @@ module engine_bench
     input  logic                      listens,      // negotiated, and DRIVER_OK
     input  logic [1:0]                policy,
     input  logic [3:0]                epoch,
-    input  logic [31:0]               ticket,
     input  logic                      dpu_busy,
     input  logic [31:0]               dpu_opcode,
     output logic                      dpu_may_begin,
+    output logic [15:0]               room,         // words of the store
+    output logic [5:0]                places,       // that are kept in it
+    input  logic                      access_valid, // of the registers of what is kept for the DPU
+    input  logic                      access_write,
+    input  logic [12:0]               access_addr,  // of a dword
+    output logic [31:0]               rdata,
     input  logic                      firmware,     // gives messages in the engine's place
-    input  logic                      init_request,
+    input  logic                      renewed,      // a session of it has begun
     input  logic                      notice_valid, // it gives this one; its bytes are on the mail's ports
     output logic                      notice_ready,
     input  logic [7:0]                notice_class,
@@ -69,7 +74,7 @@ module engine_bench
     output logic [1:0]                mail_result,
     output logic                      message_valid,
     output logic [15:0]               message_length,
-    output logic [31:0]               message_ticket,
+    output logic                      message_stored,
     output logic                      message_outdated,
     input  logic                      message_send,
     output logic                      word_valid,
@@ -139,8 +144,8 @@ module engine_bench
     message_t      message;
     count_t        counts;
     logic          dropped, walk_room, walk_valid, walk_take, walked, settled, lost, lost_inode, placed;
-    logic          repair_valid, repair_take;
-    logic [15:0]   room, reserved;
+    logic          repair_valid, repair_take, steady, place_valid, place_ready, place_free;
+    logic [15:0]   reserved;
     always_comb begin
         device = '0;
         device.driver_ok = listens;
@@ -151,15 +156,24 @@ module engine_bench
         device.cache_options = cache_options;
     end
 
+    retrieved_if #(.DATA_W(DATA_W)) kept ();
+    access_t access;
+    always_comb begin
+        access = '0;
+        access.valid = access_valid;
+        access.write = access_write;
+        access.addr = access_addr;
+    end
+    retrieved_mailbox #(.DATA_W(DATA_W)) mailbox_unit (.clk, .rst, .access, .rdata, .kept);
     ramfs_engine #(.DATA_W(DATA_W), .INODES(INODES), .PAGES(PAGES), .ENTRIES(ENTRIES), .CELLS(CELLS)) engine (
         .clk, .rst, .clock, .device, .engine_request, .engine_job, .engine_done, .engine_reply, .engine_notify,
-        .engine_control, .engine_control_ack, .storage,
-        .session, .overflow, .dropped, .walk_room, .walk_valid, .walk, .walk_take, .walked
+        .engine_control, .engine_control_ack, .storage, .kept,
+        .session, .place_valid, .place_ready, .place_free, .places, .overflow, .dropped, .walk_room, .walk_valid, .walk, .walk_take, .walked
     );
 
     notify_policy #(.DATA_W(DATA_W)) rules (
-        .clk, .rst, .flush(rst), .device, .firmware, .init_request, .session,
-        .free(room), .settled, .reserved, .lost, .lost_inode, .lost_inval, .placed, .repair_valid, .repair,
+        .clk, .rst, .flush(rst), .device, .firmware, .renewed, .session,
+        .free(room), .settled, .steady, .place_valid, .place_ready, .place_free, .reserved, .lost, .lost_inode, .lost_inval, .placed, .repair_valid, .repair,
         .repair_take, .dpu_busy, .dpu_opcode, .dpu_may_begin, .overflow, .dropped, .walk_room, .walk_valid,
         .walk, .walk_take, .walked, .count(counts)
     );
@@ -198,13 +212,12 @@ module engine_bench
     notify_result_e result;
     assign mail_result = result;
     message_store #(.DATA_W(DATA_W), .BYTES(STORE)) store (
-        .clk, .rst, .flush(rst), .device, .epoch, .firmware, .session(session.number), .room, .settled, .reserved,
+        .clk, .rst, .flush(rst), .device, .epoch, .firmware, .session(session.number), .room, .settled, .steady, .places, .reserved,
         .lost, .lost_inode, .lost_inval, .placed, .repair_valid, .repair, .repair_take, .mail,
-        .result_valid(mail_answered), .result, .engine_notify(notices), .ticket, .deliverable(1'b0), .stored(),
+        .result_valid(mail_answered), .result, .engine_notify(notices), .deliverable(1'b0), .stored(message_stored),
         .message_valid, .message, .send(message_send), .drop(1'b0), .busy(), .word_valid, .word_ready(1'b1), .word,
         .count()
     );
     assign message_length = message.length;
-    assign message_ticket = message.ticket;
     assign message_outdated = message.announced && message.session != session.number;
 endmodule

@@ -23,7 +23,7 @@ class Bench : public Harness<Vlock_bench> {
 
     void play(std::istream& script) {
         // Inputs start with random values too.
-        top.cmd_valid = top.interrupt_valid = top.wake_ready = 0;
+        top.cmd_valid = top.interrupt_valid = top.wake_ready = top.messages = top.place_ready = top.place_free = 0;
         reset();
         std::string line;
         while (std::getline(script, line)) {

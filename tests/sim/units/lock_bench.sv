@@ -34,7 +34,14 @@ module lock_bench
     output logic [5:0]   wake_ctx,
     output logic [63:0]  wake_request_id,
     output lock_result_e wake_result,
-    output logic         wakes_left
+    output logic         wake_told,
+    output logic         wakes_left,
+    input  logic         messages,
+    output logic         told,
+    input  logic         place_ready,
+    input  logic         place_free,
+    output logic         place_valid,
+    output logic [$clog2(2*WAITS+1)-1:0] places
 );
     lock_rsp_t  rsp;
     lock_wake_t wake;
@@ -46,6 +53,7 @@ module lock_bench
     assign wake_ctx = wake.ctx;
     assign wake_request_id = wake.request_id;
     assign wake_result = wake.result;
+    assign wake_told = wake.told;
 
     lock_table #(.LOCKS(LOCKS), .WAITS(WAITS)) unit (
         .clk, .rst, .cmd_valid, .cmd_ready,
@@ -54,6 +62,7 @@ module lock_bench
             lock: '{node: node, flock: flock, owner: owner, start: start, finish: finish, kind: kind, pid: pid}
         }),
         .rsp_valid, .rsp, .interrupt_valid, .interrupt_id, .interrupt_done, .interrupt_found,
-        .wake_valid, .wake_ready, .wake, .wakes_left
+        .wake_valid, .wake_ready, .wake, .wakes_left,
+        .messages, .told, .place_valid, .place_ready, .place_free, .places
     );
 endmodule

@@ -34,6 +34,8 @@ module mailbox_bench
     end
 
     dpu_client_if #(.DATA_W(DATA_W)) client ();
+    retrieved_if #(.DATA_W(DATA_W)) kept ();
+    assign kept.full = 1'b0;
     fuse_mailbox #(.DATA_W(DATA_W)) mailbox_unit (.clk, .rst, .access, .rdata, .fail, .firmware, .client);
 
     stream_if #(.DATA_W(DATA_W)) host_request ();
@@ -91,7 +93,8 @@ module mailbox_bench
     end
     ramfs_engine #(.DATA_W(DATA_W), .INODES(INODES), .PAGES(PAGES), .CELLS(CELLS)) engine (
         .clk, .rst, .clock, .device, .engine_request, .engine_job, .engine_done, .engine_reply, .engine_notify,
-        .engine_control, .engine_control_ack, .storage, .session(), .overflow(1'b0), .dropped(1'b0), .walk_room(1'b0),
+        .engine_control, .engine_control_ack, .storage, .kept, .session(),
+        .place_valid(), .place_ready(1'b0), .place_free(1'b0), .places(), .overflow(1'b0), .dropped(1'b0), .walk_room(1'b0),
         .walk_valid(), .walk(), .walk_take(1'b0), .walked()
     );
 endmodule
