@@ -7,6 +7,7 @@ was enabled. Slot and wrap counter follow from it: counters start at 1 and flip 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from virtiofs_model.errors import ErrorCode
@@ -94,19 +95,20 @@ AnyRing = Ring | PackedRing
 """A virtqueue of either format."""
 
 
-def walk_packed(ring: PackedRing, position: int, in_use: int) -> Reads[Chain | None]:
+def walk_packed(ring: PackedRing, position: int, in_use: Callable[[], int]) -> Reads[Chain | None]:
     """The list whose first descriptor is at `position`, or None while the driver has not made it available.
 
-    in_use: slots that are taken already. A single descriptor is believed from the read that shows it available, which
-    is of 16 aligned bytes; the others of a list, whose flags the driver may write first, are read after that. The id
-    is that of the last one (PACK-NEXT-DI1). A list has at most as many descriptors as slots are left.
+    in_use: slots that are taken already, asked for when it matters: the driver fills anew what is given back while the
+    walk reads. A single descriptor is believed from the read that shows it available, which is of 16 aligned bytes; the
+    others of a list, whose flags the driver may write first, are read after that. The id is that of the last one
+    (PACK-NEXT-DI1). A list has at most as many descriptors as slots are left.
     """
     address = ring.descriptor(position)
     raw = yield address, VIRTQ_DESC_SIZE
     addr, length, id_, flags = _DESC.unpack(raw)
     if not ring.is_available(flags, position):
         return None
-    if in_use == ring.size:
+    if in_use() == ring.size:
         raise ChainError(ErrorCode.AVAIL_INDEX, address)
     chain = Chain(id_)
     if flags & _INDIRECT:
@@ -117,11 +119,11 @@ def walk_packed(ring: PackedRing, position: int, in_use: int) -> Reads[Chain | N
     block = b""
     while flags & _NEXT:
         at = position + chain.slots
-        if chain.slots == ring.size - in_use:
+        if chain.slots == ring.size - in_use():
             raise ChainError(ErrorCode.CHAIN_LENGTH, address)
         address = ring.descriptor(at)
         if not block:
-            count = min(LIST_BLOCK, ring.size - in_use - chain.slots, ring.size - ring.slot(at))
+            count = min(LIST_BLOCK, ring.size - in_use() - chain.slots, ring.size - ring.slot(at))
             block = yield address, VIRTQ_DESC_SIZE * count
         addr, length, chain.head, flags = _DESC.unpack_from(block)
         block = block[VIRTQ_DESC_SIZE:]

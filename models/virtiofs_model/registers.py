@@ -29,9 +29,11 @@ BUILT_FEATURES = DEFAULT_FEATURES | sum(
         Feature.EVENT_IDX,
         Feature.ACCESS_PLATFORM,
         Feature.RING_PACKED,
+        Feature.IN_ORDER,
         Feature.ORDER_PLATFORM,
         Feature.NOTIFICATION_DATA,
         Feature.NOTIF_CONFIG_DATA,
+        Feature.RING_RESET,
     )
 )
 """What a strap may offer. ACCESS_PLATFORM and ORDER_PLATFORM change nothing here: every access is one of PCI Express,
@@ -115,11 +117,13 @@ def features_acceptable(driver: int, offered: int) -> bool:
 
 @dataclass
 class QueueRegisters:
-    """The registers behind queue_select. desc, driver, device: guest-physical addresses of the three areas."""
+    """The registers behind queue_select. desc, driver, device: guest-physical addresses of the three areas. resetting:
+    queue_reset was written, and DMA may still follow."""
 
     size: int
     vector: int = VIRTIO_MSI_NO_VECTOR
     enable: bool = False
+    resetting: bool = False
     desc: int = 0
     driver: int = 0
     device: int = 0
@@ -143,13 +147,15 @@ class VirtioRegisters:
 
     msix_vectors: size of the MSI-X table. on_reset: called when a reset begins; the owner calls finish_reset()
     when no DMA can follow, until then device_status reads its old value. on_status: after any other status write and
-    after a queue was enabled. on_vector_unmapped(event): a queue index or CONFIG_EVENT got NO_VECTOR.
+    after a queue was enabled. on_queue_reset(queue): the same as on_reset for a queue, with finish_queue_reset().
+    on_vector_unmapped(event): a queue index or CONFIG_EVENT got NO_VECTOR.
     """
 
     msix_vectors: int = 11
     defect: Defect | None = None
     on_reset: Callable[[], None] = lambda: None
     on_status: Callable[[], None] = lambda: None
+    on_queue_reset: Callable[[int], None] = lambda queue: None
     on_vector_unmapped: Callable[[int], None] = lambda event: None
     straps: DeviceStraps = field(default_factory=DeviceStraps)
     generation: int = 0
@@ -168,6 +174,12 @@ class VirtioRegisters:
         self.queues = [QueueRegisters(self.straps.max_queue_size) for _ in range(MAX_QUEUES)]
         self.roles = [Role.NONE] * MAX_QUEUES
         self._select = _Selects()
+
+    def finish_queue_reset(self, queue: int) -> None:
+        """A queue as it was after the device's reset (VQRST-D03); queue_reset and queue_enable read 0
+        (PCI-COMMON-D14)."""
+        self.on_vector_unmapped(queue)
+        self.queues[queue] = QueueRegisters(self.straps.max_queue_size)
 
     # ---- what the rest of the endpoint asks ----
 
@@ -234,8 +246,9 @@ class VirtioRegisters:
         if 0x20 <= offset < 0x38:
             address = (queue.desc, queue.driver, queue.device)[(offset - 0x20) // 8]
             return self._word(address, offset >> 2 & 1)
-        if offset == 0x38 and present and self.negotiated(Feature.NOTIF_CONFIG_DATA):
-            return index + NOTIF_CONFIG_DATA
+        if offset == 0x38:
+            told = index + NOTIF_CONFIG_DATA if present and self.negotiated(Feature.NOTIF_CONFIG_DATA) else 0
+            return told | queue.resetting << 16
         return 0
 
     def write_common(self, offset: int, value: int, enables: int) -> None:
@@ -255,7 +268,7 @@ class VirtioRegisters:
                 self._select.queue = _merge(self._select.queue << 16, value, enables) >> 16
             if enables & 1:
                 self._write_status(value & 0xFF)
-        elif 0x18 <= offset < 0x38 and self.present(self._select.queue):
+        elif 0x18 <= offset < 0x3C and self.present(self._select.queue):
             self._write_queue(offset, value, enables)
 
     def read_isr(self) -> int:
@@ -323,7 +336,13 @@ class VirtioRegisters:
     def _write_queue(self, offset: int, value: int, enables: int) -> None:
         index = self._select.queue
         queue = self.queues[index]
-        if offset == 0x18:
+        if queue.resetting:
+            return
+        if offset == 0x38:
+            if enables & 4 and value >> 16 & 1 and self.negotiated(Feature.RING_RESET):
+                queue.resetting = True
+                self.on_queue_reset(index)
+        elif offset == 0x18:
             if enables & 0x3 and not queue.enable:
                 size = _merge(queue.size, value, enables) & 0xFFFF
                 if 0 < size <= self.straps.max_queue_size and self._size_fits(size):

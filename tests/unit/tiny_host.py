@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from virtiofs_model.config_space import BAR0
 from virtiofs_model.endpoint import Channel, ModelEndpoint
-from virtiofs_model.engine import EngineControl, EngineReply, EngineRequest, ReplyKind
+from virtiofs_model.engine import ControlKind, EngineControl, EngineReply, EngineRequest, ReplyKind
 from virtiofs_model.layouts.dpu import AxiResponse
 from virtiofs_model.layouts.tlp import CompletionStatus, TlpKind
 from virtiofs_model.layouts.virtio import DescFlags, DeviceStatus, Feature
@@ -258,8 +258,12 @@ class TinyHost:
     # ---- engine ----
 
     def acknowledge(self, control: EngineControl) -> None:
-        self.epochs.append(control.epoch)
-        self.endpoint.engine.control_ack(control.epoch)
+        if control.kind == ControlKind.DEVICE_RESET:
+            self.epochs.append(control.epoch)
+            self.endpoint.engine.control_ack(control.epoch)
+            return
+        self.requests = [entry for entry in self.requests if entry[0].queue != control.queue]
+        self.endpoint.engine.control_ack(control.epoch, control.queue)
 
     def fuse(self, opcode: int, body: bytes = b"", unique: int = 1) -> bytes:
         return struct.pack("<IIQQIIII", 40 + len(body), opcode, unique, 1, 0, 0, 0, 0) + body

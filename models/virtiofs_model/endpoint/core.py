@@ -16,9 +16,14 @@ from virtiofs_model.tlp import Header, Tlp, encode
 from virtiofs_model.virtqueue import ChainError
 
 SERVICE = "service"
-"""Group of the tasks that a device reset ends."""
+"""Group of the tasks that a device reset ends; those of one queue are in queue_group()."""
 FRONT = "front"
 """Group of the tasks that live as long as the endpoint."""
+
+
+def queue_group(queue: int) -> str:
+    """Group of the tasks that a reset of this queue ends, like a device reset."""
+    return f"queue {queue}"
 
 
 class Channel(IntEnum):

@@ -6,7 +6,7 @@ import random
 
 from virtiofs_model.defects import Defect
 from virtiofs_model.endpoint.announcer import Announcer
-from virtiofs_model.endpoint.core import FRONT, SERVICE, Channel, Core, Output
+from virtiofs_model.endpoint.core import FRONT, SERVICE, Channel, Core, Output, queue_group
 from virtiofs_model.endpoint.dma import Dma
 from virtiofs_model.endpoint.dpu import DpuRegisters
 from virtiofs_model.endpoint.front import Front
@@ -21,7 +21,7 @@ from virtiofs_model.engine import EnginePort
 from virtiofs_model.ramfs import Limits, RamfsServer, Tree
 from virtiofs_model.ramfs.dpu import DpuClient
 from virtiofs_model.ramfs.faulty import faulty_server
-from virtiofs_model.registers import DeviceStraps
+from virtiofs_model.registers import MAX_QUEUES, DeviceStraps, Role
 from virtiofs_model.tlp import Header, decode
 
 
@@ -53,6 +53,7 @@ class ModelEndpoint:
         self._notifier.release = self._queues.release
         self._front = Front(self._core, self._interrupts, self._queues.doorbell)
         self._core.registers.on_reset = self._reset
+        self._core.registers.on_queue_reset = self._reset_queue
         self.engine: EnginePort = self._mover
         self.dpu = DpuRegisters(self._core, self._notifier, request_queues, max_queue_size, ramfs is not None)
         self._announcer: Announcer | None = None
@@ -65,6 +66,7 @@ class ModelEndpoint:
         engine = RamfsEngine(self._core, self._dma, self._mover, server, announcer)
         self._mover.on_own_request = engine.request
         self._mover.on_own_reset = server.reset
+        self._mover.on_own_queue_reset = engine.forget
         self.dpu.on_time = server.set_time
         self.dpu.on_strap = engine.configure
         self.dpu.requests = FuseMailbox(self._core, DpuClient(server), announcer)
@@ -100,6 +102,8 @@ class ModelEndpoint:
     def _reset(self) -> None:
         """QUIESCE: no packet begins any more, whatever was being done ends between two packets."""
         self._core.scheduler.kill(SERVICE)
+        for queue in range(MAX_QUEUES):
+            self._core.scheduler.kill(queue_group(queue))
         self._core.scheduler.spawn(self._finish_reset(), FRONT)
 
     def _finish_reset(self) -> Steps[None]:
@@ -116,3 +120,22 @@ class ModelEndpoint:
         if self._announcer is not None:
             self._announcer.start()
         self._mover.next_epoch()
+
+    # ---- queue reset ----
+
+    def _reset_queue(self, queue: int) -> None:
+        """Nothing begins any more for the queue, and all that is pending for it is dropped (VQRST-D01, D02)."""
+        self._core.scheduler.kill(queue_group(queue))
+        self._mover.stop(queue)
+        self._core.scheduler.spawn(self._finish_queue_reset(queue), SERVICE)
+
+    def _finish_queue_reset(self, queue: int) -> Steps[None]:
+        """Only when no DMA can follow queue_reset reads 0. A notification that was begun is finished first."""
+        if self._core.registers.roles[queue] is Role.NOTIFICATION:
+            yield from self._notifier.drop_buffers()
+            self._core.scheduler.kill(queue_group(queue))  # its interrupt
+        yield from self._mover.quiet(queue)
+        yield from self._dma.drain()
+        self._mover.forget(queue)
+        self._queues.forget(queue)
+        self._core.registers.finish_queue_reset(queue)

@@ -134,6 +134,12 @@ class Dma:
         if request.left == 0:
             self._finish(tlp.tag, request)
 
+    def drain(self) -> Steps[None]:
+        """Wait until no read is on the wire of those that are now."""
+        waited = list(self._out.values())
+        while any(request is other for request in self._out.values() for other in waited):
+            yield self._tag_free
+
     def time_out(self) -> None:
         """The completion time-out of every request on the wire passes."""
         for tag, request in list(self._out.items()):

@@ -1,8 +1,6 @@
 """Engine port, data mover and completion: requests go to the engine, its jobs and replies come back.
 
-Each write lane is a queue that is worked off in order: data, then used entry and index, or used descriptor. What the
-driver says of interrupts is read after that has left, and the interrupt is decided from that answer; the lane does not
-wait for it.
+Each write lane is a queue that is worked off in order: data, then what returns the chain.
 """
 
 from __future__ import annotations
@@ -10,13 +8,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 from virtiofs_model.defects import Defect
 from virtiofs_model.endpoint.core import SERVICE, Core
 from virtiofs_model.endpoint.dma import Dma, ReadError
 from virtiofs_model.endpoint.interrupts import Interrupts
+from virtiofs_model.endpoint.storage import Storage
 from virtiofs_model.endpoint.tasks import Steps
+from virtiofs_model.endpoint.used_rings import UsedRings
 from virtiofs_model.engine import (
     EPOCHS,
     ControlKind,
@@ -34,9 +33,8 @@ from virtiofs_model.engine import (
 from virtiofs_model.errors import ErrorCode
 from virtiofs_model.layouts.dpu import DpuCounter
 from virtiofs_model.layouts.virtio import Feature
-from virtiofs_model.packed_virtqueue import AnyRing, PackedRing
 from virtiofs_model.registers import MAX_QUEUES
-from virtiofs_model.virtqueue import Chain, Ring, Segment, slices
+from virtiofs_model.virtqueue import Chain, Segment, slices
 
 JOB_BLOCK = 4096
 OVERTAKEN_STEPS = 60
@@ -45,7 +43,8 @@ OVERTAKEN_STEPS = 60
 
 @dataclass(eq=False)
 class Context:
-    """A chain in flight. with_engine: the engine owes a reply. on_used: called when its used index has left."""
+    """A chain in flight. with_engine: the engine owes a reply. on_used: called when its used index has left. answer:
+    the used length and the reply, once they are known."""
 
     number: int
     queue: int
@@ -53,6 +52,7 @@ class Context:
     chain: Chain
     with_engine: bool = False
     on_used: Callable[[bytes], None] | None = None
+    answer: tuple[int, bytes] | None = None
 
 
 @dataclass
@@ -62,59 +62,32 @@ class _Discard:
     context: Context
 
 
-class Storage:
-    """The DPU's memory behind the mover: sparse, any byte address."""
-
-    PAGE = 65536
-
-    def __init__(self) -> None:
-        self._pages: dict[int, bytearray] = {}
-
-    def read(self, address: int, size: int) -> bytes:
-        """Bytes at `address`; what was never written reads 0."""
-        result = bytearray()
-        while size > 0:
-            page, at = divmod(address, self.PAGE)
-            count = min(size, self.PAGE - at)
-            result += self._pages[page][at : at + count] if page in self._pages else bytes(count)
-            address += count
-            size -= count
-        return bytes(result)
-
-    def write(self, address: int, data: bytes) -> None:
-        """Store bytes at `address`."""
-        offset = 0
-        while offset < len(data):
-            page, at = divmod(address + offset, self.PAGE)
-            count = min(len(data) - offset, self.PAGE - at)
-            self._pages.setdefault(page, bytearray(self.PAGE))[at : at + count] = data[offset : offset + count]
-            offset += count
-
-
 class Mover:
     """Implements EnginePort, executes jobs and replies, and returns chains to the driver.
 
     release(context) is called when a context may be used again. on_notify: a notification from the engine.
-    on_own_request, on_own_reset: the same as an EnginePort tells, where a strap says that the endpoint answers itself.
+    on_own_request, on_own_reset, on_own_queue_reset: the same as an EnginePort tells, where a strap says that the
+    endpoint answers itself. replies_given: how many chains of the request lane have an answer.
     """
 
     def __init__(self, core: Core, dma: Dma, interrupts: Interrupts) -> None:
         self._core = core
         self._dma = dma
-        self._interrupts = interrupts
         self._storage = Storage()
+        self.rings = UsedRings(core, dma, interrupts)
         self._requests: list[Callable[[EngineRequest, bytes], None]] = []
         self._dones: list[Callable[[MoverDone], None]] = []
         self._controls: list[Callable[[EngineControl], None]] = []
         self._unacknowledged: set[int] = set()
         self.acknowledged = core.signal()
         self.epoch = 0
-        self._forget_positions()
         self.release: Callable[[Context], None] = lambda context: None
         self.on_notify: Callable[[EngineNotify, bytes], None] = lambda notify, message: None
         self.on_own_request: Callable[[Context, bytes], None] = lambda context, head: None
         self.on_own_reset: Callable[[], None] = lambda: None
+        self.on_own_queue_reset: Callable[[int], None] = lambda queue: None
         self._work_arrived = core.signal()
+        self._lane_left = core.signal()
         self.replies_changed = core.signal()
         self.start()
 
@@ -122,23 +95,20 @@ class Mover:
 
     def start(self) -> None:
         """Forget everything and start the lanes (device reset)."""
-        if self._core.defect is not Defect.STALE_QUEUE_STATE:
-            self._forget_positions()
+        self.rings.start()
         self._contexts: dict[int, Context] = {}
         self._work: dict[Lane, deque[tuple[MoverJob | EngineReply | _Discard, bytes]]] = {
             Lane.HI: deque(),
             Lane.REQ: deque(),
         }
+        self._served: dict[Lane, Context] = {}
+        self._order: list[deque[Context]] = [deque() for _ in range(MAX_QUEUES)]
+        self._stopped: set[int] = set()
+        self._unacknowledged_queues: set[int] = set()
         self.replies_given = 0
-        self.replies_used = 0
+        self._tickets: dict[Context, int] = {}
         for lane in (Lane.HI, Lane.REQ):
             self._core.scheduler.spawn(self._serve(lane), SERVICE)
-
-    def _forget_positions(self) -> None:
-        # Places in the rings: begun, told by a write that has left, judged by a suppression read that has left.
-        self.used_positions = [0] * MAX_QUEUES
-        self._told = [0] * MAX_QUEUES
-        self._judged = [0] * MAX_QUEUES
 
     def epoch_free(self) -> bool:
         """Whether the next epoch is not in use any more by messages that the engine has not forgotten."""
@@ -187,6 +157,8 @@ class Mover:
         """The engine has forgotten all that is older than `epoch`, or the requests of `queue`."""
         if queue is None:
             self._unacknowledged.discard(epoch)
+        elif epoch == self.epoch:
+            self._unacknowledged_queues.discard(queue)
         self.acknowledged.fire()
 
     def storage_read(self, address: int, size: int) -> bytes:
@@ -205,6 +177,8 @@ class Mover:
 
     def _enqueue(self, ctx: int, item: MoverJob | EngineReply, immediate: bytes) -> None:
         context = self._contexts.get(ctx)
+        if context is not None and context.queue in self._stopped:
+            return  # it crossed the message that tells of the queue's reset
         if context is None or not context.with_engine:
             self._core.log(ErrorCode.ENGINE_CONTEXT, address=ctx)
             return
@@ -213,9 +187,19 @@ class Mover:
                 context = self._other_context(context, item)
                 item = replace(item, ctx=context.number)
             context.with_engine = False
-            self.replies_given += context.lane is Lane.REQ
+            self._give(context)
         self._work[context.lane].append((item, immediate))
         self._work_arrived.fire()
+
+    def _give(self, context: Context) -> None:
+        if context.lane is Lane.REQ:
+            self.replies_given += 1
+            self._tickets[context] = self.replies_given
+
+    @property
+    def replies_used(self) -> int:
+        """How many replies of the request lane have been used, of those without a gap from the first one on."""
+        return min(self._tickets.values()) - 1 if self._tickets else self.replies_given
 
     def _other_context(self, context: Context, reply: EngineReply) -> Context:
         """Defect: an open request of the same lane changes its answer with this one."""
@@ -251,7 +235,7 @@ class Mover:
     def discard(self, context: Context) -> None:
         """Return a chain with used length 0, behind what its lane has to do already."""
         self._contexts[context.number] = context
-        self.replies_given += context.lane is Lane.REQ
+        self._give(context)
         self._work[context.lane].append((_Discard(context), b""))
         self._work_arrived.fire()
 
@@ -263,12 +247,25 @@ class Mover:
             while not work:
                 yield self._work_arrived
             item, immediate = work.popleft()
-            if isinstance(item, MoverJob):
-                yield from self._execute_job(self._contexts[item.ctx], item)
-            elif isinstance(item, EngineReply):
-                yield from self._execute_reply(self._contexts[item.ctx], item, immediate)
-            else:
-                yield from self._return(item.context, 0, b"")
+            context = self._served[lane] = self._context_of(item)
+            steps = self._execute(context, item, immediate)
+            for wait in steps:
+                yield wait
+                if context.queue in self._stopped:
+                    steps.close()
+            del self._served[lane]
+            self._lane_left.fire()
+
+    def _context_of(self, item: MoverJob | EngineReply | _Discard) -> Context:
+        return item.context if isinstance(item, _Discard) else self._contexts[item.ctx]
+
+    def _execute(self, context: Context, item: MoverJob | EngineReply | _Discard, immediate: bytes) -> Steps[None]:
+        if isinstance(item, MoverJob):
+            yield from self._execute_job(context, item)
+        elif isinstance(item, EngineReply):
+            yield from self._execute_reply(context, item, immediate)
+        else:
+            yield from self._return(context, 0, b"")
 
     def _execute_job(self, context: Context, job: MoverJob) -> Steps[None]:
         inward = job.direction == MoverDirection.IN
@@ -316,7 +313,7 @@ class Mover:
         if len(data) > 16 and self._core.strikes(Defect.REPLY_CORRUPTED, 3):
             data = data[:-1] + bytes([data[-1] ^ 0x01])
         if self._core.defect is Defect.USED_INDEX_BEFORE_DATA:
-            yield from self.used(context.queue, context.chain, length)
+            yield from self.rings.used(context.queue, context.chain, length)
             yield from self.scatter(self._reply_pieces(context.chain, len(data)), data)
             self._finished(context, data)
             return
@@ -343,73 +340,67 @@ class Mover:
 
     # ---- completion ----
 
+    def began(self, context: Context) -> None:
+        """A request was taken from its queue: they come in the order in which the driver made them available."""
+        if self._core.registers.negotiated(Feature.IN_ORDER):
+            self._order[context.queue].append(context)
+
     def _return(self, context: Context, length: int, data: bytes) -> Steps[None]:
-        yield from self.used(context.queue, context.chain, length)
-        self._finished(context, data)
+        """The chain goes back, with IN_ORDER not before those that came before it (RSVD-D05)."""
+        context.answer = (length, data)
+        order = self._order[context.queue]
+        if context not in order:
+            order = deque((context,))
+        while order and order[0].answer is not None:
+            first = order.popleft()
+            assert first.answer is not None
+            length, data = first.answer
+            yield from self.rings.used(first.queue, first.chain, length)
+            self._finished(first, data)
 
     def _finished(self, context: Context, data: bytes) -> None:
-        if context.lane is Lane.REQ:
-            self.replies_used += 1
+        self._tickets.pop(context, None)
         if context.on_used is not None:
             context.on_used(data)
         del self._contexts[context.number]
         self.release(context)
         self.replies_changed.fire()
 
-    def ring(self, queue: int) -> AnyRing:
-        """Where a queue lies, as its registers say, in the format that was negotiated."""
-        registers = self._core.registers
-        where = registers.queues[queue]
-        indirect, event_idx = map(registers.negotiated, (Feature.INDIRECT_DESC, Feature.EVENT_IDX))
-        place = (where.size, where.desc, where.driver, where.device, indirect, event_idx)
-        if registers.negotiated(Feature.RING_PACKED):
-            return PackedRing(*place, registers.straps.max_queue_size)
-        return Ring(*place)
-
     def used(self, queue: int, chain: Chain, length: int) -> Steps[None]:
-        """Used entry and index or used descriptor, then (on its own) suppression and interrupt."""
-        ring = self.ring(queue)
-        raw: bytes | None = None
-        if self._core.defect is Defect.INTERRUPT_DECIDED_EARLY:
-            raw = yield from self._suppression(queue, ring)
-        if self._core.strikes(Defect.USED_ID, 3):
-            chain = replace(chain, head=(chain.head + 1) % ring.size)
-        for _ in range(2 if self._core.strikes(Defect.USED_ENTRY_TWICE, 3) else 1):
-            position = self.used_positions[queue]
-            self.used_positions[queue] = position + chain.slots
-            *first, last = ring.used_writes(position, chain, length)
-            for address, data in first:
-                yield from self._dma.write(address, data)
-            yield from self._dma.write(*last, partial(self._now_told, queue, position + chain.slots))
-        self._core.scheduler.spawn(self._interrupt(queue, ring, raw), SERVICE)
+        """Return a chain that is no request."""
+        yield from self.rings.used(queue, chain, length)
 
-    def _now_told(self, queue: int, position: int) -> None:
-        self._told[queue] = position
+    # ---- reset of a queue ----
 
-    def _suppression(self, queue: int, ring: AnyRing, on_sent: Callable[[], None] | None = None) -> Steps[bytes | None]:
-        try:
-            return (yield from self._dma.read(*ring.suppression(), on_sent))
-        except ReadError as error:
-            self._core.log(ErrorCode.RING_READ, queue, error.address, fatal=True)
-            return None
-
-    def _interrupt(self, queue: int, ring: AnyRing, raw: bytes | None) -> Steps[None]:
-        """Decide for all that was used since the decision before: each entry is judged once, by a value that was read
-        after it had left."""
-        old = new = 0
-
-        def judge() -> None:
-            nonlocal old, new
-            old, new = self._judged[queue], self._told[queue]
-            self._judged[queue] = new
-
-        if raw is None:
-            raw = yield from self._suppression(queue, ring, judge)
-        else:
-            judge()
-        if raw is None:
+    def stop(self, queue: int) -> None:
+        """Nothing is written for `queue` any more, and the engine is to forget its requests."""
+        self._stopped.add(queue)
+        for lane, work in self._work.items():
+            kept = [entry for entry in work if self._context_of(entry[0]).queue != queue]
+            work.clear()
+            work.extend(kept)
+            if (context := self._served.get(lane)) is not None and context.queue == queue:
+                self._core.bus_master_changed.fire()
+        if not self._core.registers.straps.firmware:
+            self.on_own_queue_reset(queue)
             return
-        if not ring.wants_interrupt(raw, old, new) and self._core.defect is not Defect.INTERRUPT_SUPPRESSED_SENT:
-            self._core.count(DpuCounter.INTERRUPTS_SUPPRESSED)
-            return
-        self._interrupts.used_buffer(queue)
+        self._unacknowledged_queues.add(queue)
+        for callback in self._controls:
+            callback(EngineControl(ControlKind.QUEUE_RESET, queue, self.epoch))
+
+    def quiet(self, queue: int) -> Steps[None]:
+        """Wait until lanes and engine have left a queue that was stopped."""
+        while any(context.queue == queue for context in self._served.values()):
+            yield self._lane_left
+        while queue in self._unacknowledged_queues:
+            yield self.acknowledged
+
+    def forget(self, queue: int) -> None:
+        """The queue is as it was before it was enabled; its contexts are the caller's to give back."""
+        for context in [context for context in self._contexts.values() if context.queue == queue]:
+            del self._contexts[context.number]
+            self._tickets.pop(context, None)
+        self._order[queue].clear()
+        self.rings.forget(queue)
+        self._stopped.discard(queue)
+        self.replies_changed.fire()

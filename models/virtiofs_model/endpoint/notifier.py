@@ -45,6 +45,7 @@ class Notifier:
         self._empty()
         self._buffers: deque[Context] = deque()
         self._init: Context | None = None
+        self._delivering = False
         self._core.scheduler.spawn(self._deliver(), SERVICE)
 
     # ---- messages in ----
@@ -101,6 +102,12 @@ class Notifier:
         """A chain of the notification queue was fetched."""
         self._buffers.append(context)
         self._mover.replies_changed.fire()
+
+    def drop_buffers(self) -> Steps[None]:
+        """Queue reset: fetched chains are forgotten, messages stay, but for one that was begun: it is finished."""
+        self._buffers.clear()
+        while self._delivering:
+            yield self._mover.replies_changed
 
     def request(self, context: Context, head: bytes) -> None:
         """A request is on its way to the engine: a FUSE_INIT ends the session before it, with its messages.
@@ -166,6 +173,7 @@ class Notifier:
             self._forget_old()
             buffer = self._buffers[0] if self._buffers else None
             fault = self._fault(buffer) if buffer else None
+            self._delivering = True
             if buffer and fault is not None and self._store.initialised:
                 self._buffers.popleft()
                 self._core.log(fault, buffer.queue, buffer.chain.head)
@@ -181,5 +189,7 @@ class Notifier:
                 yield from self._mover.used(buffer.queue, buffer.chain, written)
                 self._core.count(DpuCounter.NOTIFY_DELIVERED)
                 self.release(buffer)
+                self._mover.replies_changed.fire()
             else:
+                self._delivering = False
                 yield self._mover.replies_changed

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import struct
 from collections import deque
+from functools import partial
 from typing import TypeVar
 
 from virtiofs_model.defects import Defect
-from virtiofs_model.endpoint.core import SERVICE, Core
+from virtiofs_model.endpoint.core import Core, queue_group
 from virtiofs_model.endpoint.dma import Dma, ReadError
 from virtiofs_model.endpoint.mover import Context, Mover
 from virtiofs_model.endpoint.notifier import Notifier
@@ -53,21 +54,31 @@ class Queues:
         if self._core.defect is not Defect.STALE_QUEUE_STATE:
             self._positions = [0] * MAX_QUEUES
         self._free = {lane: deque(numbers) for lane, numbers in CONTEXT_POOLS.items()}
+        self._claimed: dict[int, tuple[int, Lane]] = {}
         for queue in range(MAX_QUEUES):
-            self._core.scheduler.spawn(self._serve(queue), SERVICE)
+            self._core.scheduler.spawn(self._serve(queue), queue_group(queue))
+
+    def forget(self, queue: int) -> None:
+        """Queue reset, when its tasks have ended: all its contexts are free, and it begins anew."""
+        self._doorbells[queue] = False
+        self._positions[queue] = 0
+        for number in [number for number, (owner, _) in self._claimed.items() if owner == queue]:
+            self._give_back(number)
+        self._core.scheduler.spawn(self._serve(queue), queue_group(queue))
 
     def doorbell(self, queue: int) -> None:
         """A write to the doorbell of `queue`."""
         registers = self._core.registers
-        if registers.status and not registers.resetting:
+        if registers.status and not registers.resetting and not registers.queues[queue].resetting:
             self._doorbells[queue] = True
             self._kicked[queue].fire()
 
     def release(self, context: Context) -> None:
         """A context may be used again."""
-        self._give_back(context.lane, context.number)
+        self._give_back(context.number)
 
-    def _give_back(self, lane: Lane, number: int) -> None:
+    def _give_back(self, number: int) -> None:
+        _, lane = self._claimed.pop(number)
         self._free[lane].append(number)
         self._context_free.fire()
 
@@ -77,14 +88,15 @@ class Queues:
 
     def _servable(self, queue: int) -> bool:
         registers = self._core.registers
-        return registers.driver_ok and registers.queues[queue].enable and registers.roles[queue] is not Role.NONE
+        place = registers.queues[queue]
+        return registers.driver_ok and place.enable and not place.resetting and registers.roles[queue] is not Role.NONE
 
     def _serve(self, queue: int) -> Steps[None]:
         while True:
             while not (self._doorbells[queue] and self._servable(queue)):
                 yield self._kicked[queue]
             self._doorbells[queue] = False
-            ring = self._mover.ring(queue)
+            ring = self._mover.rings.ring(queue)
             try:
                 yield from self._serve_kick(queue, ring)
             except ChainError as error:
@@ -135,16 +147,24 @@ class Queues:
             if not self._servable(queue):
                 return
             position = self._positions[queue]
-            in_use = position - self._mover.used_positions[queue]
-            chain = yield from self._walk(walk_packed(ring, position, in_use))
+            chain = yield from self._walk(walk_packed(ring, position, partial(self._in_use, queue, position)))
             if chain is None:
-                self._give_back(_LANES[self._core.registers.roles[queue]], number)
+                self._give_back(number)
                 return
             yield from self._begin(queue, number, chain)
 
+    def _in_use(self, queue: int, position: int) -> int:
+        """Slots before `position` that were not given back yet."""
+        return position - self._mover.rings.positions[queue]
+
     def _begin(self, queue: int, number: int, chain: Chain) -> Steps[None]:
         self._positions[queue] += chain.slots
-        yield from self._dispatch(Context(number, queue, _LANES[self._core.registers.roles[queue]], chain))
+        context = Context(number, queue, _LANES[self._core.registers.roles[queue]], chain)
+        if context.lane is Lane.NTF:
+            self._notifier.buffer(context)
+            return
+        self._mover.began(context)
+        yield from self._dispatch(context)
 
     def _heads(self, ring: Ring, position: int, count: int, entries: bytes | None) -> Steps[list[int]]:
         address, size = ring.avail_entries(position, count)
@@ -156,10 +176,13 @@ class Queues:
         return list(struct.unpack(f"<{size // 2}H", raw))
 
     def _context(self, queue: int) -> Steps[int]:
-        free = self._free[_LANES[self._core.registers.roles[queue]]]
+        lane = _LANES[self._core.registers.roles[queue]]
+        free = self._free[lane]
         while not free:
             yield self._context_free
-        return free.popleft()
+        number = free.popleft()
+        self._claimed[number] = queue, lane
+        return number
 
     def _walk(self, walk: Reads[T], ring: Ring | None = None, table: bytes | None = None) -> Steps[T]:
         """A computation with DMA behind it. table: a copy of the descriptor table of `ring` (a defect)."""
@@ -177,9 +200,6 @@ class Queues:
             return result
 
     def _dispatch(self, context: Context) -> Steps[None]:
-        if context.lane is Lane.NTF:
-            self._notifier.buffer(context)
-            return
         chain = context.chain
         size = min(chain.readable_bytes, HEAD_BYTES_MAX)
         if size < IN_HEADER_SIZE:

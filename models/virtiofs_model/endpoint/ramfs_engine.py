@@ -7,21 +7,25 @@ from dataclasses import replace
 
 from virtiofs_model.defects import Defect
 from virtiofs_model.endpoint.announcer import Announcer
-from virtiofs_model.endpoint.core import SERVICE, Core
+from virtiofs_model.endpoint.core import Core, queue_group
 from virtiofs_model.endpoint.dma import Dma, ReadError
 from virtiofs_model.endpoint.mover import JOB_BLOCK, Context, Mover
 from virtiofs_model.endpoint.tasks import Steps
 from virtiofs_model.engine import EngineReply, ReplyKind
 from virtiofs_model.errors import ErrorCode
 from virtiofs_model.layouts.dpu import CacheOption
-from virtiofs_model.layouts.fuse_constants import Opcode
+from virtiofs_model.layouts.fuse_constants import InitFlag, Opcode
+from virtiofs_model.layouts.virtio import Feature
 from virtiofs_model.ramfs import NOT_YET, RamfsServer
+from virtiofs_model.ramfs.locks import LockTable
 from virtiofs_model.ramfs.message import unread
+from virtiofs_model.ramfs.state import GRANTED
 from virtiofs_model.virtqueue import slices
 
 LONGEST = (1 << 20) + 4096
 """Bytes of a message that are fetched at most: no request that is served has more."""
 
+_LOCKS = InitFlag.POSIX_LOCKS | InitFlag.FLOCK_LOCKS
 _ENDS_SESSION = tuple(opcode.to_bytes(4, "little") for opcode in (Opcode.INIT, Opcode.DESTROY))
 
 
@@ -36,13 +40,17 @@ class RamfsEngine:
         self._dma = dma
         self._mover = mover
         self._announcer = announcer
+        self._in_order = False
         self.server = server
 
     def configure(self) -> None:
-        """Straps say what a client may cache."""
+        """Straps say what a client may cache. Where chains return in order, nobody can wait for a lock: that would hold
+        up the request that frees it."""
         straps = self._core.registers.straps
+        self.server.locks.most_waits = 0 if self._in_order else LockTable.most_waits
         self.server.config = replace(
             self.server.config,
+            granted=GRANTED & ~_LOCKS if self._in_order else GRANTED,
             valid_seconds=straps.valid_seconds,
             keep_cache=bool(straps.cache_options & CacheOption.KEEP_CACHE),
             negative_entries=bool(straps.cache_options & CacheOption.NEGATIVE_ENTRIES),
@@ -50,7 +58,14 @@ class RamfsEngine:
 
     def request(self, context: Context, head: bytes) -> None:
         """A request whose head was gathered."""
-        self._core.scheduler.spawn(self._serve(context, head), SERVICE)
+        if self._in_order != self._core.registers.negotiated(Feature.IN_ORDER):
+            self._in_order = not self._in_order
+            self.configure()
+        self._core.scheduler.spawn(self._serve(context, head), queue_group(context.queue))
+
+    def forget(self, queue: int) -> None:
+        """Queue reset: what was not fetched in full has no effect, and who waits for a lock waits no more."""
+        self.server.forget(lambda token: isinstance(token, Context) and token.queue == queue)
 
     def _serve(self, context: Context, head: bytes) -> Steps[None]:
         chain = context.chain

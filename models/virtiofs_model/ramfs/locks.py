@@ -6,7 +6,7 @@ Rules: docs/file-system.md, "Locks". Nothing here knows inodes or messages; a wa
 from __future__ import annotations
 
 import errno
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -119,6 +119,11 @@ class LockTable:
         waits = tuple(wait for wait in self.waits if wait.unique == unique)
         self._end(waits[:1], errno.EINTR)
         return bool(waits)
+
+    def forget(self, gone: Callable[[Hashable], bool]) -> None:
+        """Requests of a queue that was reset wait no more, and hear nothing."""
+        self.waits = tuple(wait for wait in self.waits if not gone(wait.token))
+        self._wake()
 
     def end_session(self, *, answer: bool) -> None:
         """INIT and DESTROY, or (without an answer) a device reset."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import struct
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from virtiofs_model.layouts import fuse
 from virtiofs_model.layouts.fuse_constants import FUSE_INIT_BSWAP_RESERVED, Opcode
@@ -117,6 +117,13 @@ class RamfsServer(State):
     def reset(self) -> None:
         """Device reset: the session ends, contents stay. What waits is never answered."""
         self.begin_session(None, answer=False)
+        if not self.undo:
+            self.tree.journal.forget()
+
+    def forget(self, gone: Callable[[Hashable], bool]) -> None:
+        """Queue reset: those that wait, and that `gone` says of by their token, are never answered."""
+        self.tree.journal.save(self.locks)
+        self.locks.forget(gone)
         if not self.undo:
             self.tree.journal.forget()
 
