@@ -27,7 +27,7 @@ from virtiofs_tb.analysis.rings import RingSnapshot
 from virtiofs_tb.analysis.rules import RULES
 from virtiofs_tb.analysis.show import print_rings, us
 from virtiofs_tb.analysis.source import AnalysisError, RunLog, open_run
-from virtiofs_tb.analysis.story import DESCRIPTORS, INDEX_READ, OPEN, Story
+from virtiofs_tb.analysis.story import DESCRIPTORS, HEAD_READ, INDEX_READ, OPEN, Story
 from virtiofs_tb.host.log import DpuChannel, EngineReplyChannel, EngineRequestChannel, Kind, Record
 from virtiofs_tb.paths import PROFILES, ROOT, RUNS, shown
 from virtiofs_tb.profile import Profile, ProfileError, load
@@ -295,7 +295,7 @@ def _wanted(moment: Moment, failure: FailureReport) -> set[int]:
     """Records that a reader wants to see however long ago they were: those that are named, and too early reads."""
     wanted = set(named_in(failure))
     if failure.clause == EARLY and moment.story is not None:
-        early = (INDEX_READ, DESCRIPTORS)
+        early = (INDEX_READ, HEAD_READ, DESCRIPTORS)
         wanted |= {stage.seq for stage in moment.story.stages if stage.name in early and stage.seq >= 0}
     return wanted
 

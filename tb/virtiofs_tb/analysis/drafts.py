@@ -135,7 +135,11 @@ def _taken_up(draft: Draft) -> list[Stage]:
         if draft.index.doorbell is not None:
             stages.append(_at(names.DOORBELL, draft.index.doorbell, [draft.index.doorbell]))
         shown = [draft.index.issued, *(seen for seen in draft.index.completions if seen[1] <= chain.pub_seq)]
-        stages.append(_spanning(names.INDEX_READ, shown, f"entry {chain.position & 0xFFFF} is published"))
+        if chain.queue.packed:
+            text = f"slot {chain.position % chain.queue.size} is available"
+            stages.append(_spanning(names.HEAD_READ, shown, text))
+        else:
+            stages.append(_spanning(names.INDEX_READ, shown, f"entry {chain.position & 0xFFFF} is published"))
     if draft.entry is not None:
         slot = chain.position % chain.queue.size
         stages.append(_spanning(names.ENTRY_READ, _packets([draft.entry]), f"slot {slot} holds head {chain.head}"))
@@ -199,12 +203,11 @@ def _given_back(draft: Draft, writes: list[Moment]) -> list[Stage]:
         stages.append(_spanning(names.SCATTER, writes, f"{len(draft.chain.write_store.data)} bytes"))
     if draft.used is None and draft.written is not None:
         moment, length = draft.written
-        stages.append(_at(names.USED_ENTRY, moment, [moment], f"head {draft.chain.head}, used length {length}"))
+        name = names.USED_DESCRIPTOR if draft.chain.queue.packed else names.USED_ENTRY
+        stages.append(_at(name, moment, [moment], _returned(draft.chain, length)))
     if draft.used is not None:
         used = draft.used
-        text = f"head {draft.chain.head}, used length {used.length}"
-        stages.append(_at(names.USED_ENTRY, used.entry, [used.entry], text))
-        stages.append(_at(names.USED_INDEX, used.index, [used.index]))
+        stages += _used(draft.chain, used)
     if draft.suppression is not None:
         decided = draft.suppression
         stages.append(_spanning(names.SUPPRESSION_READ, [decided.fetch.issued, decided.seen], decided.text))
@@ -215,6 +218,20 @@ def _given_back(draft: Draft, writes: list[Moment]) -> list[Stage]:
         moment, text = draft.taken
         stages.append(_at(names.DRIVER, moment, (), text))
     return stages
+
+
+def _returned(chain: Chain, length: int) -> str:
+    return f"{'buffer' if chain.queue.packed else 'head'} {chain.head}, used length {length}"
+
+
+def _used(chain: Chain, used: Used) -> list[Stage]:
+    """A used entry and the index that covers it; of a packed ring they are one."""
+    text = _returned(chain, used.length)
+    if chain.queue.packed:
+        packets = sorted({used.entry, used.index}, key=_seq)
+        return [Stage(names.USED_DESCRIPTOR, *packets[0], *packets[-1], [seq for _, seq in packets], text)]
+    entry = _at(names.USED_ENTRY, used.entry, [used.entry], text)
+    return [entry, _at(names.USED_INDEX, used.index, [used.index])]
 
 
 def _end(draft: Draft, end_ps: int) -> tuple[str, int]:
@@ -282,7 +299,9 @@ def tell_notification(draft: Draft, end_ps: int) -> Story:
 
 def _after_use(stage: Stage, draft: Draft) -> bool:
     """A doorbell that was rung before is that of another buffer."""
-    return stage.name == names.INDEX_READ or (draft.used is not None and stage.seq > draft.used.index[1])
+    return stage.name in (names.INDEX_READ, names.HEAD_READ) or (
+        draft.used is not None and stage.seq > draft.used.index[1]
+    )
 
 
 def tell_waiting(message: Message, end_ps: int) -> Story:

@@ -15,7 +15,7 @@ from virtiofs_tb.analysis.export import mark_of
 from virtiofs_tb.analysis.ftr import Attributes, Recording
 from virtiofs_tb.analysis.packets import describe
 from virtiofs_tb.analysis.source import AnalysisError
-from virtiofs_tb.analysis.story import REPOSTED, STAGES, USED_INDEX, Stage, Story
+from virtiofs_tb.analysis.story import REPOSTED, STAGES, Stage, Story
 from virtiofs_tb.host.log import Channel, Kind, Record
 
 MOMENT_NS = 1
@@ -106,7 +106,7 @@ def _story_attributes(story: Story) -> tuple[Attributes, Attributes]:
 def _chain(recording: Recording, story: Story, generator: int, last_ps: int) -> int:
     """A descriptor chain, from when the device was first shown it to its used index."""
     shown = next((stage for stage in story.stages if stage.packets), None)
-    used: Stage | None = story.stage(USED_INDEX)
+    used: Stage | None = story.given_back
     begin = shown.t_ps if shown is not None else story.begin_ps
     attributes: Attributes = {
         "op": story.op,

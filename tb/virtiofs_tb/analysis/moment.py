@@ -13,7 +13,7 @@ from virtiofs_tb.analysis.packet_names import PacketNames
 from virtiofs_tb.analysis.rings import RingSnapshot, rings_at
 from virtiofs_tb.analysis.source import AnalysisError
 from virtiofs_tb.analysis.stories import StoryBuilder
-from virtiofs_tb.analysis.story import NOTIFICATION, OPEN, REQUEST, USED_INDEX, Story
+from virtiofs_tb.analysis.story import NOTIFICATION, OPEN, REQUEST, Story
 from virtiofs_tb.host.log import Channel, Kind, Record
 from virtiofs_tb.host.port import NotifyResult
 from virtiofs_tb.profile import Profile
@@ -31,7 +31,7 @@ from virtiofs_tb.scoreboards.observer import Observer
 from virtiofs_tb.scoreboards.ring_state import Chain
 
 NAMED = 400  # of the last records
-CHAIN = re.compile(r"chain (\d+) \(entry (\d+)\) of queue (\d+)")
+CHAIN = re.compile(r"chain (\d+) \((?:entry|slot) (\d+)\) of queue (\d+)")
 QUEUE = re.compile(r"\bqueue (\d+)")
 CONTEXT = re.compile(r"\bcontext (\d+)")
 VECTOR = re.compile(r"\bvector (\d+)")
@@ -100,7 +100,9 @@ class _Watch:
 
     def on_reset_begin(self, event: ResetBegin) -> None:
         queues = self._observer.rings.queues.items()
-        positions = {index: (queue.avail_idx, queue.used_idx, event.t_ps) for index, queue in queues}
+        positions = {
+            index: (queue.avail_idx, queue.used_idx, event.t_ps) for index, queue in queues if not queue.packed
+        }
         self.before_reset = positions or self.before_reset  # a driver may reset twice
 
     def on_reset_done(self, event: ResetDone) -> None:
@@ -168,7 +170,8 @@ def _chain(observer: Observer, watch: _Watch, failure: FailureReport) -> Chain |
         if watch.used is not None and watch.used.head == head and watch.used.queue.index == index:
             return watch.used
         for position, chain in queue.open.items() if queue is not None else ():
-            if chain.head == head and position & 0xFFFF == entry:
+            place = position % chain.queue.size if chain.queue.packed else position & 0xFFFF
+            if chain.head == head and place == entry:
                 return chain
         return None
     context = CONTEXT.search(failure.text)
@@ -244,7 +247,7 @@ def _concerned(
         return None, None
     on_queue = [story for story in stories if story.queue == queue]
     if failure.source == "interrupts":  # it is about a buffer that was used
-        on_queue = [story for story in on_queue if story.stage(USED_INDEX) is not None] or on_queue
+        on_queue = [story for story in on_queue if story.given_back is not None] or on_queue
     return _last(on_queue), queue
 
 

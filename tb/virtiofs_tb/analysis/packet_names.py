@@ -18,7 +18,7 @@ from virtiofs_tb.scoreboards.events import (
     RegisterWrite,
 )
 from virtiofs_tb.scoreboards.field_names import config_fields, names_in, register_name
-from virtiofs_tb.scoreboards.memory_map import AVAIL, DESC, KIND_NAMES, TABLE, USED, Region
+from virtiofs_tb.scoreboards.memory_map import AVAIL, DESC, KIND_NAMES, PACKED_NAMES, TABLE, USED, Region
 from virtiofs_tb.scoreboards.observer import Observer
 
 KEPT = 400  # packets; a card shows the last few
@@ -116,6 +116,8 @@ def _part(region: Region, start: int, end: int) -> str:
     if region.kind in (DESC, TABLE):
         table = f"chain {region.chain.head}'s indirect table, " if region.chain is not None else ""
         return f"{_span('descriptor', at >> 4, last >> 4)} of {table}{queue}"
+    if region.kind in (AVAIL, USED) and region.queue.packed:
+        return f"{PACKED_NAMES[region.kind]} of {queue}"
     if region.kind in (AVAIL, USED):
         ring, size = ("available", 2) if region.kind == AVAIL else ("used", 8)
         flags = "suppression word" if region.kind == AVAIL else "used flags"

@@ -15,11 +15,12 @@ from virtiofs_tb.profile import Profile
 from virtiofs_tb.report import microseconds
 from virtiofs_tb.scoreboards.events import ChainUsed, DmaData, Doorbell, QueueEnabled, SuppressionRead, UsedIndex
 from virtiofs_tb.scoreboards.fuse import FuseScoreboard
-from virtiofs_tb.scoreboards.memory_map import AVAIL
+from virtiofs_tb.scoreboards.memory_map import AVAIL, DESC
 from virtiofs_tb.scoreboards.observer import Observer
 from virtiofs_tb.scoreboards.ring_state import Chain, Queue
+from virtiofs_tb.scoreboards.suppression import said
 
-NEXT, INDIRECT = int(DescFlags.NEXT), int(DescFlags.INDIRECT)
+NEXT, WRITE, INDIRECT = int(DescFlags.NEXT), int(DescFlags.WRITE), int(DescFlags.INDIRECT)
 KEPT_USED = 8
 
 
@@ -54,6 +55,8 @@ class OpenChain:
 class RingSnapshot:
     """One queue. Times are ps, None where it did not happen since queue_enable.
 
+    packed: of this format, so that avail_idx and used_idx count descriptors since queue_enable, and slot and wrap
+    counter follow (place); in used and written the id stands for the head, and a slot for the index.
     avail_idx: as the device was last shown it (avail_t: when); unread: positions that it covers whose ring entry was
     not read since; used: the newest used entries that an index covers, as (index, head, length, t_ps); written: used
     entries that none covers yet, as (slot, head, length); suppression: the word read last, and when; reads: what is
@@ -78,6 +81,13 @@ class RingSnapshot:
     used_t: int | None
     suppression: tuple[str, int] | None
     reads: list[str]
+    packed: bool = False
+
+    def place(self, position: int) -> str:
+        """A position, as a driver would say it."""
+        if not self.packed:
+            return f"{position & 0xFFFF}"
+        return f"slot {position % self.size}, wrap counter {1 ^ (position // self.size & 1)}"
 
 
 @dataclass(slots=True)
@@ -108,17 +118,24 @@ class _Watch:
 
     def on_dma_data(self, event: DmaData) -> None:
         for region in event.read.regions:
-            if region.kind == AVAIL and event.start <= region.start + 2 < event.start + len(event.data):
+            if region.kind == DESC and region.queue.packed:
+                next_head = region.start + 16 * (region.queue.avail_idx % region.queue.size)
+                if event.start <= next_head < event.start + len(event.data):
+                    self._of(region.queue.index).avail_t = event.t_ps
+            elif region.queue.packed:
+                continue
+            elif region.kind == AVAIL and event.start <= region.start + 2 < event.start + len(event.data):
                 self._of(region.queue.index).avail_t = event.t_ps
 
     def on_suppression_read(self, event: SuppressionRead) -> None:
         words = [f"flags {event.flags}"] if event.flags is not None else []
         words += [f"used_event {event.used_event}"] if event.used_event is not None else []
-        self._of(event.queue.index).suppression = (", ".join(words), event.t_ps)
+        text = said(event) if event.queue.packed else ", ".join(words)
+        self._of(event.queue.index).suppression = (text, event.t_ps)
 
     def on_chain_used(self, event: ChainUsed) -> None:
         queue = event.chain.queue
-        place = (queue.used - 1) & 0xFFFF
+        place = (queue.used_idx - event.chain.slots) % queue.size if queue.packed else (queue.used - 1) & 0xFFFF
         self._of(queue.index).used.append((place, event.chain.head, event.length, event.t_ps))
 
     def on_used_index(self, event: UsedIndex) -> None:
@@ -151,7 +168,13 @@ def rings_at(records: Sequence[Record], t_ps: int, only: int | None = None) -> l
 
 def _snapshot(queue: Queue, seen: _Seen, stories: dict[Chain, Story], observer: Observer) -> RingSnapshot:
     chains = [
-        OpenChain(position & 0xFFFF, chain.head, descriptors(chain), chain.walked, stories[chain])
+        OpenChain(
+            position % queue.size if queue.packed else position & 0xFFFF,
+            chain.head,
+            descriptors(chain),
+            chain.walked,
+            stories[chain],
+        )
         for position, chain in sorted(queue.open.items())
     ]
     reads = [
@@ -162,26 +185,29 @@ def _snapshot(queue: Queue, seen: _Seen, stories: dict[Chain, Story], observer: 
     ]
     return RingSnapshot(
         queue.index, queue.size, queue.desc, queue.driver, queue.device, queue.notification, queue.broken,
-        seen.doorbell_t, queue.avail_idx & 0xFFFF, seen.avail_t,
+        seen.doorbell_t, queue.avail_idx if queue.packed else queue.avail_idx & 0xFFFF, seen.avail_t,
         sorted(entry.position & 0xFFFF for entry in queue.slots.values()), chains, list(seen.used),
-        [(slot, head, length) for slot, (head, length, _) in sorted(queue.used_entries.items())],
-        queue.used_idx, seen.used_t, seen.suppression, reads,
+        [(slot % queue.size, head, length) for slot, (head, length, _) in sorted(queue.used_entries.items())],
+        queue.used_idx, seen.used_t, seen.suppression, reads, queue.packed,
     )  # fmt: skip
 
 
 def descriptors(chain: Chain) -> list[Descriptor]:
     """The chain as far as the device was shown it since it was published."""
     found: list[Descriptor] = []
-    at = chain.head
-    while len(found) < chain.queue.size:
+    packed, size = chain.queue.packed, chain.queue.size
+    at = chain.position % size if packed else chain.head
+    while len(found) < (chain.slots if packed else size):
         desc = chain.queue.descs[at]
-        if desc is None or desc[0] <= chain.pub_seq:
+        head = packed and not found  # shown by the read that made it available
+        if desc is None or (desc[0] <= chain.pub_seq and not head):
             return found
         _, address, length, flags, following = desc
+        following = (at + 1) % size if packed else following
         found.append(Descriptor(f"{at}", address, length, flags, following))
         if flags & INDIRECT:
             return found + _in_table(chain)
-        if not flags & NEXT or following >= chain.queue.size:
+        if not flags & NEXT or following >= size:
             return found
         at = following
     return found
@@ -195,8 +221,10 @@ def _in_table(chain: Chain) -> list[Descriptor]:
         raw = bytes(table.store.data[16 * at : 16 * at + 16])
         word = int.from_bytes(raw, "little")
         flags, following = word >> 96 & 0xFFFF, word >> 112
+        if chain.queue.packed:  # only WRITE means something, and the order is that of the table
+            flags, following = word >> 112 & WRITE, at + 1
         found.append(Descriptor(f"*{at}", word & (1 << 64) - 1, word >> 64 & 0xFFFF_FFFF, flags, following))
-        if not flags & NEXT:
+        if not flags & NEXT and not chain.queue.packed:
             break
         at = following
     return found

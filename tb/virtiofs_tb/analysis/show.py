@@ -182,11 +182,12 @@ def print_rings(console: Console, snapshots: Iterable[RingSnapshot], run: RunLog
     console = _noticed(console, run)
     for ring in snapshots:
         lines = [
-            f"queue {ring.index}{' (notifications)' if ring.notification else ''}: {ring.size} entries, descriptors "
-            f"{ring.desc:#x}, available {ring.driver:#x}, used {ring.device:#x}",
+            f"queue {ring.index}{' (notifications)' if ring.notification else ''}: {_areas(ring)}",
             f"  last doorbell     {us(ring.doorbell_t)}",
-            f"  available index   {ring.avail_idx}, read {us(ring.avail_t)}",
-            f"  used index        {ring.used_idx}, written {us(ring.used_t)}",
+            f"  {'next head        ' if ring.packed else 'available index  '} {ring.place(ring.avail_idx)}, "
+            f"read {us(ring.avail_t)}",
+            f"  {'next used        ' if ring.packed else 'used index       '} {ring.place(ring.used_idx)}, "
+            f"{'one before ' if ring.packed else ''}written {us(ring.used_t)}",
             "  suppression word  "
             + (f"{ring.suppression[0]}, read {us(ring.suppression[1])}" if ring.suppression else "never read"),
         ]
@@ -199,19 +200,30 @@ def print_rings(console: Console, snapshots: Iterable[RingSnapshot], run: RunLog
         console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
         _print_chains(console, ring)
         if ring.used:
-            table = _table(("index", "head", "length", "used at"), ("index", "head", "length", "used at"))
-            table.title = "  newest used entries"
-            for place, head, size, t_ps in ring.used:
-                table.add_row(str(place), str(head), str(size), us(t_ps))
+            place, name = ("slot", "buffer") if ring.packed else ("index", "head")
+            table = _table((place, name, "length", "used at"), (place, name, "length", "used at"))
+            table.title = f"  newest used {'descriptors' if ring.packed else 'entries'}"
+            for at, head, size, t_ps in ring.used:
+                table.add_row(str(at), str(head), str(size), us(t_ps))
             console.print(table)
         console.print()
+
+
+def _areas(ring: RingSnapshot) -> str:
+    if ring.packed:
+        return (
+            f"{ring.size} descriptors, packed, at {ring.desc:#x}, driver event suppression {ring.driver:#x}, "
+            f"device event suppression {ring.device:#x}"
+        )
+    return f"{ring.size} entries, descriptors {ring.desc:#x}, available {ring.driver:#x}, used {ring.device:#x}"
 
 
 def _print_chains(console: Console, ring: RingSnapshot) -> None:
     if not ring.chains:
         console.print("  nothing in flight")
         return
-    table = _table(("entry", "head", "operation", "unique", "got to", "since", "what"), ("entry", "head", "since"))
+    place, name = ("slot", "buffer") if ring.packed else ("entry", "head")
+    table = _table((place, name, "operation", "unique", "got to", "since", "what"), (place, name, "since"))
     table.title = "  in flight"
     for chain in ring.chains:
         story = chain.story

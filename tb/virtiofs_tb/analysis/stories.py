@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from virtiofs_model.layouts.virtio import VIRTQ_AVAIL_F_NO_INTERRUPT, DescFlags, Feature
+from virtiofs_model.layouts.virtio import DescFlags
 from virtiofs_tb.analysis.drafts import (
     Draft,
     EnginePart,
@@ -47,14 +47,18 @@ from virtiofs_tb.scoreboards.events import (
     Interrupt,
     MailboxNotify,
     Note,
+    QueueResetBegin,
+    QueueResetDone,
     ResetBegin,
     ResetDone,
     SuppressionRead,
+    UsedIndex,
 )
 from virtiofs_tb.scoreboards.fuse import FuseScoreboard
-from virtiofs_tb.scoreboards.memory_map import AVAIL, READABLE, TABLE, USED, WRITABLE
+from virtiofs_tb.scoreboards.memory_map import AVAIL, DESC, READABLE, TABLE, USED, WRITABLE
 from virtiofs_tb.scoreboards.observer import Observer
 from virtiofs_tb.scoreboards.ring_state import Chain, Queue
+from virtiofs_tb.scoreboards.suppression import asks, said, telling
 
 MAILBOX_SUBMIT = 0x304
 NEXT, INDIRECT = int(DescFlags.NEXT), int(DescFlags.INDIRECT)
@@ -83,6 +87,7 @@ class StoryBuilder:
         self._used_writes: dict[int, int] = {}  # time by seq
         self._undecided: dict[int, list[Draft]] = {}
         self._deciding: dict[int, list[Draft]] = {}  # by seq of the read of the suppression word
+        self._uses: dict[int, list[UsedIndex]] = {}  # that no read of the suppression word covers
         self._awaiting: dict[int, list[Draft]] = {}
         self._untaken: dict[tuple[int, int], Draft] = {}  # used chains by queue and head
         self._served: dict[int, list[Draft]] = {}  # those that had the last interrupt of their queue
@@ -114,9 +119,9 @@ class StoryBuilder:
             return
         fetch.completions.append((event.t_ps, event.seq))
         for region in event.read.regions:
-            if region.kind == AVAIL:
+            if region.kind == (DESC if region.queue.packed else AVAIL):
                 self._shown[event.seq] = fetch
-                if event.ok:
+                if event.ok and not region.queue.packed:
                     self._entries_shown(region.queue, event.start - region.start, len(event.data), fetch)
 
     def _entries_shown(self, queue: Queue, offset: int, size: int, fetch: Fetch) -> None:
@@ -130,7 +135,9 @@ class StoryBuilder:
         self._rung[event.queue] = (event.t_ps, event.seq)
 
     def on_index_read(self, event: IndexRead) -> None:
-        self._fetches[event.seq].doorbell = self._rung.pop(event.queue.index, None)
+        fetch, rung = self._fetches.get(event.seq), self._rung.get(event.queue.index)
+        if fetch is not None and rung is not None and rung[1] < event.seq:
+            fetch.doorbell = self._rung.pop(event.queue.index)
 
     # ---- chains ----
 
@@ -158,24 +165,27 @@ class StoryBuilder:
     def _direct_descriptors(self, draft: Draft) -> None:
         """The reads that carried the chain's descriptors of the queue's own table."""
         chain = draft.chain
-        at = chain.head
-        for _ in range(chain.queue.size):
-            desc = chain.queue.descs[at]
+        packed, size = chain.queue.packed, chain.queue.size
+        at = chain.position if packed else chain.head
+        for step in range(size):
+            desc = chain.queue.descs[at % size]
             if desc is None:
                 return
             issue, _, _, flags, following = desc
-            if draft.ready is None and issue <= chain.pub_seq:
+            head = packed and not step  # read with the flags that make it available
+            if draft.ready is None and issue <= chain.pub_seq and not head:
                 return  # of an earlier chain
             fetch = self._fetches.get(issue)
-            if fetch is not None and all(fetch is not known for known in draft.descriptors):
+            known = [draft.index, *draft.descriptors] if head else draft.descriptors
+            if fetch is not None and all(fetch is not other for other in known):
                 draft.descriptors.append(fetch)
-            if flags & INDIRECT or not flags & NEXT or following >= chain.queue.size:
+            if flags & INDIRECT or not flags & NEXT or (not packed and following >= size):
                 return
-            at = following
+            at = at + 1 if packed else following
 
     def on_dma_write(self, event: DmaWrite) -> None:
         for region in event.regions:
-            if region.kind == USED:
+            if region.kind == (DESC if region.queue.packed else USED):
                 self._used_writes[event.seq] = event.t_ps
             elif region.kind == WRITABLE and region.chain is not None:
                 writes = self._draft(region.chain).writes
@@ -215,21 +225,25 @@ class StoryBuilder:
     def _decision_asked_for(self, event: DmaRead, queue: Queue) -> None:
         """A read of the suppression word decides about all used indexes that were written since the last one."""
         ring = queue.regions[1]
-        wanted = event.start < ring.start + 2
-        if self._observer.virtio.negotiated(Feature.EVENT_IDX):
+        wanted = queue.packed or event.start < ring.start + 2
+        if queue.event_idx and not queue.packed:
             wanted = event.end > ring.start + 4 + 2 * queue.size
         if wanted and self._undecided.get(queue.index):
             self._deciding[event.seq] = self._undecided.pop(queue.index)
 
     def on_suppression_read(self, event: SuppressionRead) -> None:
-        event_idx = self._observer.virtio.negotiated(Feature.EVENT_IDX)
-        unwanted = not event_idx and bool((event.flags or 0) & VIRTQ_AVAIL_F_NO_INTERRUPT)
-        text = f"used_event {event.used_event}" if event_idx else f"flags {event.flags}"
-        text += ", no interrupt wanted" if unwanted else ""
+        used = [use for use in self._uses.get(event.queue.index, ()) if use.seq < event.issue_seq]
+        if telling(event):
+            self._uses[event.queue.index] = [use for use in self._uses.get(event.queue.index, ()) if use not in used]
+        unwanted = bool(used) and all(asks(event, use) is False for use in used)
+        text = said(event) + (", no interrupt wanted" if unwanted else "")
         for draft in self._deciding.pop(event.issue_seq, ()):
             draft.suppression = Suppression(self._fetches[event.issue_seq], (event.t_ps, event.seq), text)
             if not unwanted:
                 self._awaiting.setdefault(event.queue.index, []).append(draft)
+
+    def on_used_index(self, event: UsedIndex) -> None:
+        self._uses.setdefault(event.queue.index, []).append(event)
 
     def on_interrupt(self, event: Interrupt) -> None:
         """All chains that wait for this vector have it; where one more comes, it was that of all but the first."""
@@ -346,6 +360,26 @@ class StoryBuilder:
         self._waiting.clear()
         self._submitted = None
 
+    def on_queue_reset_begin(self, event: QueueResetBegin) -> None:
+        self._queue_cut_off(event.queue, (event.t_ps, event.seq))
+
+    def on_queue_reset_done(self, event: QueueResetDone) -> None:
+        """The chains of one queue end here; messages stay for its next buffers."""
+        self._queue_cut_off(event.queue, (event.t_ps, event.seq))
+        for chain, draft in list(self._drafts.items()):
+            if chain.queue is event.queue:
+                del self._drafts[chain]
+                self._end(draft)
+        for waiting in (self._undecided, self._uses, self._awaiting, self._rung, self._served):
+            waiting.pop(event.queue.index, None)
+
+    def _queue_cut_off(self, queue: Queue, reset: Moment) -> None:
+        self._take_up_all()
+        self._match_begun()
+        for chain, draft in self._drafts.items():
+            if chain.queue is queue:
+                draft.reset = draft.reset or reset
+
     def under_way(self, end_ps: int) -> dict[Chain, Story]:
         """The stories of all exposed chains, as far as they got."""
         self._take_up_all()
@@ -369,19 +403,24 @@ class StoryBuilder:
         """Everything that is under way ends here."""
         self._match_begun()
         for draft in self._drafts.values():
-            self._settle_engine(draft)
-            self._uncovered_entry(draft)
-            if draft.ready is None:
-                self._direct_descriptors(draft)
-        # A chain that was rebuilt from bytes read too early, and then again from those that count, is told once.
-        self._closed += [draft for draft in self._drafts.values() if not draft.chain.dead]
+            self._end(draft)
         self._ended += self._waiting
         for waiting in (
             self._drafts, self._waiting, self._unmatched, self._undecided, self._awaiting, self._parts, self._consumed,
             self._entries, self._contexts, self._rung, self._deciding,
-            self._served, self._untaken,
+            self._served, self._untaken, self._uses,
         ):  # fmt: skip
             waiting.clear()
+
+    def _end(self, draft: Draft) -> None:
+        """A chain that is open comes to its end here."""
+        self._settle_engine(draft)
+        self._uncovered_entry(draft)
+        if draft.ready is None:
+            self._direct_descriptors(draft)
+        # A chain that was rebuilt from bytes read too early, and then again from those that count, is told once.
+        if not draft.chain.dead:
+            self._closed.append(draft)
 
     def finish(self, end_ps: int) -> list[Story]:
         """All stories, numbered in the order of their begin; end_ps: of the log."""

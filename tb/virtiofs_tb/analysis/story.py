@@ -13,6 +13,7 @@ from virtiofs_model.layouts.fuse_constants import NotifyCode, Opcode
 DOORBELL = "doorbell"
 INDEX_READ = "index read"
 ENTRY_READ = "entry read"
+HEAD_READ = "head read"
 DESCRIPTORS = "descriptors"
 GATHER = "gather"
 ENGINE_REQUEST = "engine request"
@@ -23,17 +24,18 @@ BUFFER = "buffer"
 SCATTER = "scatter"
 USED_ENTRY = "used entry"
 USED_INDEX = "used index"
+USED_DESCRIPTOR = "used descriptor"
 SUPPRESSION_READ = "suppression read"
 INTERRUPT = "interrupt"
 DRIVER = "driver completion"
 REPOSTED = "reposted"
 
 STAGES = (
-    MESSAGE, DOORBELL, INDEX_READ, ENTRY_READ, DESCRIPTORS, BUFFER, GATHER, ENGINE_REQUEST, MOVER_JOB, ENGINE_REPLY,
-    SCATTER, USED_ENTRY, USED_INDEX, SUPPRESSION_READ, INTERRUPT, DRIVER,
-    REPOSTED,
+    MESSAGE, DOORBELL, INDEX_READ, ENTRY_READ, HEAD_READ, DESCRIPTORS, BUFFER, GATHER, ENGINE_REQUEST, MOVER_JOB,
+    ENGINE_REPLY, SCATTER, USED_ENTRY, USED_INDEX, USED_DESCRIPTOR, SUPPRESSION_READ, INTERRUPT, DRIVER, REPOSTED,
 )  # fmt: skip
-"""Names of all stages, in the order in which a story passes them."""
+"""Names of all stages, in the order in which a story passes them. A packed ring has its head read and used descriptor
+in the place of index, entry, used entry and used index."""
 
 REQUEST, NOTIFICATION = "request", "notification"
 DONE, OPEN, RESET, REFUSED = "done", "open", "reset", "refused"
@@ -67,7 +69,8 @@ class Story:
     """One request or notification.
 
     number: counts stories in the order of their begin. op: name of the opcode or notify code. unique, nodeid: of the
-    request's header (0 for a notification). head: first descriptor (-1: no chain). error: of the reply's header, a
+    request's header (0 for a notification). head: first descriptor, in a packed
+    ring buffer ID (-1: no chain). error: of the reply's header, a
     negative errno (None: no reply). end_ps: of the used index, of the reset that cut it off, or of the log.
     """
 
@@ -110,6 +113,11 @@ class Story:
     def stage(self, name: str) -> Stage | None:
         """The first stage of that name."""
         return next((stage for stage in self.stages if stage.name == name), None)
+
+    @property
+    def given_back(self) -> Stage | None:
+        """Where the driver could see that it was used: the write of the used index, or of the used descriptor."""
+        return self.stage(USED_INDEX) or self.stage(USED_DESCRIPTOR)
 
     def latencies(self) -> list[tuple[Stage, int]]:
         """Every stage with what it added, in ps: from when all stages before it had ended to its own end.

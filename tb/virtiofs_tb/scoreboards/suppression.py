@@ -44,6 +44,18 @@ def telling(word: SuppressionRead) -> bool:
     return (word.used_event if word.queue.event_idx else word.flags) is not None
 
 
+def said(word: SuppressionRead) -> str:
+    """The words, for a person."""
+    if not word.queue.packed:
+        return f"used_event {word.used_event}" if word.queue.event_idx else f"flags {word.flags}"
+    if word.flags is None or word.flags not in RingEventFlags.__members__.values():
+        return f"flags {word.flags}"
+    text = RingEventFlags(word.flags).name
+    if word.flags != RingEventFlags.DESC or word.used_event is None:
+        return text
+    return f"{text}, slot {word.used_event & 0x7FFF} with wrap counter {word.used_event >> 15}"
+
+
 @dataclass(slots=True)
 class Outcome:
     """What a read of the words decided. fresh: uses that no earlier read covers; wanted: how many of them ask for an
