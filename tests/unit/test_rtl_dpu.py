@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from virtiofs_model.layouts.dpu import NOTIFY_BUSY, AxiResponse, DpuRegister, NotifyResult
+from virtiofs_model.layouts.dpu import NOTIFY_BUSY, RETRIEVED_BYTES, AxiResponse, DpuRegister, NotifyResult
 from virtiofs_tb.host.dpu import NOTIFY_TIMEOUT_PS
 from virtiofs_tb.host.log import DpuChannel, Kind, ObservationLog
 from virtiofs_tb.host.loop import Loop
@@ -103,3 +103,39 @@ def test_a_mailbox_that_never_decides_is_an_error(status: int, text: str) -> Non
     assert pins.loop.now_ps < NOTIFY_TIMEOUT_PS + ACCESS_TIMEOUT_PS
     pins.status = lambda: int(NotifyResult.ACCEPTED)
     assert pins.run(pins.dpu.notify(b"1234")) == [NotifyResult.ACCEPTED], "the mailbox is free again"
+
+
+class Retrieved(Pins):
+    """An endpoint that keeps `data` of a NOTIFY_REPLY, and says that it has `length` bytes."""
+
+    def __init__(self, data: bytes, length: int | None = None) -> None:
+        super().__init__()
+        self.left = data.ljust(-(-len(data) // 4) * 4, b"\0")
+        self.length = len(data) if length is None else length
+
+    def command(self, write: bool, address: int, data: int, tag: int) -> None:
+        if address == DpuRegister.RETRIEVED_LENGTH:
+            data = self.length
+        elif address == DpuRegister.RETRIEVED_DATA:
+            data, self.left = int.from_bytes(self.left[:4], "little"), self.left[4:]
+        super().command(write, address, data, tag)
+
+
+@pytest.mark.parametrize("size", [1, 4, 81, RETRIEVED_BYTES])
+def test_what_is_retrieved_is_read_once_and_taken(size: int) -> None:
+    data = bytes(index % 251 for index in range(size))
+    pins = Retrieved(data)
+    assert pins.run(pins.dpu.retrieved()) == [data]
+    assert pins.left == b"" and pins.written == [(DpuRegister.RETRIEVED_TAKEN, 1)]
+
+
+def test_nothing_that_is_kept_is_not_taken() -> None:
+    pins = Retrieved(b"")
+    assert pins.run(pins.dpu.retrieved()) == [None]
+    assert pins.written == []
+
+
+def test_more_than_can_be_kept_is_an_error() -> None:
+    pins = Retrieved(b"", RETRIEVED_BYTES + 1)
+    with pytest.raises(DpuError, match="1025 bytes, at most 1024"):
+        pins.run(pins.dpu.retrieved())
