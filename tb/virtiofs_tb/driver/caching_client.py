@@ -32,7 +32,7 @@ class Caches:
 
 
 class CachingClient:
-    """One reader. served: answers that needed no request."""
+    """One reader. served: answers that needed no request. told_of: inodes that messages were about, but the root."""
 
     def __init__(self, client: FuseClient) -> None:
         self._client = client
@@ -41,6 +41,13 @@ class CachingClient:
         self._open: set[int] = set()
         self.held = Caches()
         self.served = 0
+        self.told_of: set[int] = set()
+        self._known: set[int] = set()
+
+    @property
+    def strangers(self) -> set[int]:
+        """Inodes that it was told of and never looked up. One of a reply on its way may be among them."""
+        return self.told_of - self._known
 
     # ---- reading ----
 
@@ -57,6 +64,7 @@ class CachingClient:
         entry = reply.parse(fuse.FuseEntryOut)
         if entry.nodeid:
             self._lookups[entry.nodeid] = self._lookups.get(entry.nodeid, 0) + 1
+            self._known.add(entry.nodeid)
         if told == self._told:
             self.held.names[key] = entry.nodeid
             if entry.nodeid:
@@ -133,6 +141,8 @@ class CachingClient:
             raise DriverError("code of a notification", notification.code, "an invalidation", "FS-NQ-DI1")
 
     def _inode(self, stale: fuse.FuseNotifyInvalInodeOut) -> None:
+        if stale.ino != ROOT:
+            self.told_of.add(stale.ino)
         self.held.attributes.pop(stale.ino, None)
         if stale.off < 0:
             return

@@ -22,7 +22,9 @@ NAMES = tuple(b"name%d" % number for number in range(6))
 HOLD = 0
 EPOCHS_SINCE = 44
 ROUNDS = 4
-STEPS = 40
+STEPS = 30
+PAGES = 4
+FIRST_SECOND = 1_000_000_000
 NOBODY = 0x7777_7777
 """An inode that does not exist, of which messages that take up room may tell."""
 
@@ -34,6 +36,8 @@ class Dpu:
         self.port = port
         self.rng = rng
         self.directories = [ROOT]
+        self.seconds = FIRST_SECOND
+        self._only = 0
         self._unique = 1 << 40
 
     async def ask(self, opcode: Opcode, nodeid: int, body: bytes = b"") -> bytes | None:
@@ -48,22 +52,30 @@ class Dpu:
         reply = await self.ask(opcode, directory, body)
         return 0 if reply is None else int(fuse.FuseEntryOut.from_buffer_copy(reply).nodeid)
 
-    async def changes(self, number: int, done: Callable[[], None]) -> None:
-        """So many changes, one after the other."""
+    async def populate(self) -> None:
+        """Some files with something in them."""
+        for directory in self.directories:
+            for name in NAMES[::2]:
+                body = bytes(fuse.FuseMknodIn(mode=0o644)) + name + b"\0"
+                await self._put(await self.make(Opcode.MKNOD, directory, body), 0)
+
+    async def changes(self, number: int, only: int, done: Callable[[], None]) -> None:
+        """So many changes, one after the other. only: what the files of this directory hold; 0: everything."""
+        contents = (self._write, self._write, self._scatter, self._cut, self._cut_and_grow, self._mode)
+        names = (self._create, self._remove, self._rename, self._link)
+        self._only = only
         for _ in range(number):
-            await self.change()
+            await self._change(contents if only else (*contents, *names))
         done()
 
-    async def change(self) -> None:
-        """One change."""
-        rng = self.rng
-        step: Callable[[], Awaitable[object]] = rng.choice(
-            (self._write, self._write, self._cut, self._mode, self._create, self._remove, self._rename, self._link)
-        )
-        await step()
+    async def _change(self, kinds: tuple[Callable[[], Awaitable[object]], ...]) -> None:
+        """One change, a second after the one before: who holds attributes from before holds old times."""
+        self.seconds += 1
+        await self.port.set_time(self.seconds, 0)
+        await self.rng.choice(kinds)()
 
     def _directory(self) -> int:
-        return self.rng.choice(self.directories)
+        return self._only or self.rng.choice(self.directories)
 
     def _name(self) -> bytes:
         return self.rng.choice(NAMES)
@@ -72,13 +84,29 @@ class Dpu:
         return await self.make(Opcode.LOOKUP, self._directory(), self._name() + b"\0")
 
     async def _write(self) -> None:
-        offset = self.rng.choice((0, 5, PAGE - 3, PAGE, 3 * PAGE + 100))
+        await self._put(await self._node(), self.rng.choice((0, 5, PAGE - 3, PAGE, 3 * PAGE + 100)))
+
+    async def _scatter(self) -> None:
+        """Several pages of one file in any order: without room their invalidations become one that covers them all."""
+        node = await self._node()
+        for page in self.rng.sample(range(PAGES), 3):
+            await self._put(node, page * PAGE)
+
+    async def _put(self, node: int, offset: int) -> None:
         data = self.rng.randbytes(self.rng.randint(1, 20))
-        await self.ask(Opcode.WRITE, await self._node(), bytes(fuse.FuseWriteIn(offset=offset, size=len(data))) + data)
+        await self.ask(Opcode.WRITE, node, bytes(fuse.FuseWriteIn(offset=offset, size=len(data))) + data)
 
     async def _cut(self) -> None:
-        size = self.rng.choice((0, 3, PAGE, PAGE + 1, 2 * PAGE))
-        await self.ask(Opcode.SETATTR, await self._node(), bytes(fuse.FuseSetattrIn(valid=Fattr.SIZE, size=size)))
+        await self._resize(await self._node(), self.rng.choice((0, 3, PAGE, PAGE + 1, 2 * PAGE)))
+
+    async def _cut_and_grow(self) -> None:
+        """What was cut off comes back as zeros: who holds a page from before holds what is gone."""
+        node = await self._node()
+        await self._resize(node, self.rng.choice((0, 1, PAGE)))
+        await self._resize(node, PAGES * PAGE)
+
+    async def _resize(self, node: int, size: int) -> None:
+        await self.ask(Opcode.SETATTR, node, bytes(fuse.FuseSetattrIn(valid=Fattr.SIZE, size=size)))
 
     async def _mode(self) -> None:
         mode = self.rng.randrange(0o1000)
@@ -108,26 +136,42 @@ class Reader:
         self.rng = rng
         self.directories = directories
 
+    async def look_around(self) -> None:
+        """Hold every name, and much of what is behind it."""
+        for directory in self.directories:
+            await self.client.attributes(directory)
+            for name in NAMES:
+                node = await self.client.lookup(directory, name)
+                if node and self.rng.random() < 0.3:
+                    await self._whole(node)
+
+    async def _whole(self, node: int) -> None:
+        for page in range(PAGES):
+            await self.client.read(node, page)
+
     async def step(self) -> None:
         """Walk to a file, and look at it."""
         rng = self.rng
         directory = rng.choice(self.directories)
         if rng.random() < 0.15:
-            await self.client.attributes(directory)
+            await self.client.attributes(directory)  # whose times tell of its names
         node = await self.client.lookup(directory, rng.choice(NAMES))
         if not node:
             return
         if rng.random() < 0.08:
             await self.client.forget(node)
-        elif rng.random() < 0.5:
+        elif rng.random() < 0.4:
             await self.client.attributes(node)
+        elif rng.random() < 0.5:
+            await self.client.read(node, rng.randrange(PAGES))
         else:
-            await self.client.read(node, rng.randrange(4))
+            await self._whole(node)
 
 
 async def compare(client: CachingClient, dpu: Dpu) -> int:
     """Everything that the client holds is as the DPU sees it. How much that was."""
     held = client.held
+    check("inodes of messages that were never looked up", sorted(client.strangers - {NOBODY}), [])
     for (directory, name), node in held.names.items():
         check(f"cached name {name!r} in {directory:#x}", node, await dpu.make(Opcode.LOOKUP, directory, name + b"\0"))
     sizes: dict[int, int] = {}
@@ -186,15 +230,18 @@ async def a_client_with_caches_holds_what_is_true(host: HostPort, tb: Bench) -> 
     for name in (b"caching-a", b"caching-b"):
         await dpu.make(Opcode.MKDIR, ROOT, bytes(fuse.FuseMkdirIn(mode=0o755)) + name + b"\0")
         dpu.directories.append(await client.lookup(ROOT, name))
+    await dpu.populate()
     reader = Reader(client, tb.rng("caching/reader"), dpu.directories)
     compared = 0
     for number in range(ROUNDS):
+        await reader.look_around()
         pool.reposting = rng.random() < 0.3
         if not pool.reposting:
-            await fill_up(host.dpu, rng.choice((4000, 1000, 160, 160)))
+            await fill_up(host.dpu, rng.choice((4000, 1000, 160, 1)))
         await pool.fill(rng.randrange(3))
         steps, done = STEPS + number, host.event()
-        host.spawn(dpu.changes(steps, done.set))
+        only = rng.choice(dpu.directories) if rng.random() < 0.3 else 0
+        host.spawn(dpu.changes(steps, only, done.set))
         for _ in range(steps):
             await reader.step()
         if policy == HOLD or minor < EPOCHS_SINCE:
