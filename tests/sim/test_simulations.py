@@ -60,6 +60,9 @@ def explain(summary: Summary) -> str:
 def test_passes_on_rtl(name: str, all_runs: dict[str, Future[Summary]]) -> None:
     summary = all_runs[name].result()
     assert summary.passed, explain(summary)
+    missing = {step.reason for step in summary.steps if step.result == "not applicable"}
+    if missing:
+        pytest.skip(f"{', '.join(sorted(missing))}, which the endpoint cannot offer yet (HostCaps in simulation.py)")
     assert summary.scoreboards
     assert all(step.result == "passed" for step in summary.steps), summary.steps
 

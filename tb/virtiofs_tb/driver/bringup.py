@@ -9,6 +9,7 @@ from virtiofs_model.layouts.fuse_constants import InitFlag
 from virtiofs_tb.host.port import HostPort
 from virtiofs_tb.scenario import Bench
 
+from .errors import check
 from .fuse_client import FuseClient
 from .layout import LayoutLimits
 from .notify_pool import NotifyPool
@@ -79,5 +80,30 @@ async def mount(
 ) -> Mount:
     """Everything from enumeration to the reply of FUSE_INIT."""
     ready = await start(host, tb, await discover(host, tb), settings, buffers, linux_layout)
+    ready.granted = await ready.client.init(flags=int(INIT_FLAGS))
+    return ready
+
+
+async def offer(host: HostPort, device: VirtioFsDevice, features: int) -> None:
+    """Reset the device and let the DPU offer exactly these features (needs `dpu`). Raises DriverError where the device
+    then offers others."""
+    await device.reset()
+    assert host.dpu is not None
+    await host.dpu.offer(features)
+    check("device_feature after the DPU's offer", await device.read_offered(), features, "PCI-COMMON-D03")
+
+
+async def mount_offered(
+    host: HostPort,
+    tb: Bench,
+    device: VirtioFsDevice,
+    settings: Settings,
+    buffers: int = POOL_BUFFERS,
+    linux_layout: bool = False,
+) -> Mount:
+    """Let the DPU offer what `settings` asks for, take it, and go on to the reply of FUSE_INIT."""
+    await offer(host, device, settings.features)
+    ready = await start(host, tb, device, settings, buffers, linux_layout)
+    check("negotiated features", device.features, settings.features, "FEAT-D02")
     ready.granted = await ready.client.init(flags=int(INIT_FLAGS))
     return ready

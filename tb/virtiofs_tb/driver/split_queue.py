@@ -147,8 +147,9 @@ class SplitQueue(Virtqueue):
         return done
 
     def _event_word(self) -> int:
-        """used_event; where no interrupt is wanted, the entry that is farthest away."""
-        return (self._used_idx + (-1 if self._no_interrupt else self._ahead - 1)) & 0xFFFF
+        """used_event; where no interrupt is wanted, the entry that is farthest away in both directions: the device may
+        still have to decide on the one that was just taken."""
+        return (self._used_idx + (0x8000 if self._no_interrupt else self._ahead - 1)) & 0xFFFF
 
     def _arm(self) -> bool:
         if not self.options.event_idx:

@@ -21,7 +21,7 @@ from virtiofs_model.layouts.virtio import (
     VirtioFsConfig,
     VirtioPciCommonCfg,
 )
-from virtiofs_tb.host.port import HostPort, Interrupt
+from virtiofs_tb.host.port import HostPort, Interrupt, IoSpace
 
 from .dma import DmaMapper
 from .errors import DriverError, DriverTimeout, QueueStopped, check
@@ -142,6 +142,11 @@ class VirtioFsDevice:
         if self._device is None:
             self._device = self.pci.block(CfgType.DEVICE_CFG, VirtioFsConfig)
         return self._device
+
+    @property
+    def io_space(self) -> IoSpace | None:
+        """The map of addresses that is in force, where ACCESS_PLATFORM was negotiated and the host translates."""
+        return self._dma.space
 
     def negotiated(self, feature: Feature) -> bool:
         """Whether the feature was accepted by both."""
