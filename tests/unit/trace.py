@@ -12,9 +12,10 @@ from pathlib import Path
 from virtiofs_model import tlp
 from virtiofs_model.config_space import ConfigSpace
 from virtiofs_model.engine import EngineReply, EngineRequest
+from virtiofs_model.layouts.dpu import DpuRegister
 from virtiofs_model.layouts.virtio import Feature
 from virtiofs_model.registers import VirtioRegisters
-from virtiofs_tb.host.log import Channel, Kind, Record, tlp_record, user_header
+from virtiofs_tb.host.log import Channel, DpuChannel, Kind, Record, tlp_record, user_header
 from virtiofs_tb.profile import Profile, load
 from virtiofs_tb.scoreboards import ScoreboardSet
 
@@ -72,7 +73,14 @@ class Trace:
         if kind == Kind.RESET:
             self.completer = 0
         hdr = user_header(user)
-        return self._record(Record(t_ps, seq, 0, len(payload), kind, channel, status, 0, 0, 0, hdr, payload))
+        return self._record(Record(t_ps, seq, address, len(payload), kind, channel, status, 0, 0, 0, hdr, payload))
+
+    def offer(self, features: int) -> None:
+        """The DPU's straps."""
+        low, high = features & 0xFFFF_FFFF, features >> 32
+        for register, word in ((DpuRegister.FEATURES_LO, low), (DpuRegister.FEATURES_HI, high)):
+            self.other(Kind.DPU_OPERATION, DpuChannel.WRITE, word, address=register)
+        self.registers.straps.features = features
 
     def wait(self, us: int) -> None:
         """Let time pass."""

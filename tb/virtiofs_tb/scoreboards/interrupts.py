@@ -69,7 +69,7 @@ class InterruptScoreboard(Scoreboard):
         self._used_last: UsedIndex | None = None
         self._function_masked_seq = -1
         self._function_settled = False
-        self._stopped: set[int] = set()  # queues that were reset and not enabled since
+        self._stopped: dict[int, int] = {}  # the vectors of queues that were reset and not enabled since
 
     # ---- helpers ----
 
@@ -103,7 +103,7 @@ class InterruptScoreboard(Scoreboard):
 
     def on_queue_enabled(self, event: QueueEnabled) -> None:
         self._queues[event.queue.index] = Decisions()
-        self._stopped.discard(event.queue.index)
+        self._stopped.pop(event.queue.index, None)
 
     def on_used_index(self, event: UsedIndex) -> None:
         self.count("used index")
@@ -196,7 +196,7 @@ class InterruptScoreboard(Scoreboard):
     def _spurious(self, event: Interrupt, vector: int) -> None:
         mapped = self.observer.virtio.queues.items()
         queues = [index for index, q in mapped if q.enabled and q.vector == vector]
-        stopped = [index for index, q in mapped if index in self._stopped and not q.enabled and q.vector == vector]
+        stopped = [index for index, had in self._stopped.items() if had == vector]
         undecided = [index for index in queues if self._queue(index).undecided]
         seen = "sent"
         if not queues and stopped:
@@ -397,7 +397,7 @@ class InterruptScoreboard(Scoreboard):
         """No message and no pending bit of a queue that was reset (VQRST-D02)."""
         index = event.queue.index
         self._queues.pop(index, None)
-        self._stopped.add(index)
+        self._stopped[index] = self._vector_of(index)
         for state in self._vectors.values():
             state.grants = deque((grant for grant in state.grants if grant[0] != index), MAX_GRANTS)
 

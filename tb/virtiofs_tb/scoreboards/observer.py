@@ -363,7 +363,7 @@ class Observer:
         event = QueueResetDone(t_ps, seq, queue)
         for listener in self.listeners.on_queue_reset_done:
             listener(event)
-        self.virtio.queue(queue.index).enabled = False
+        self.virtio.queue_was_reset(queue.index)
         self.rings.disable(queue.index)
 
     def _enable(self, t_ps: int, seq: int, index: int) -> None:

@@ -48,9 +48,14 @@ class PackedUsed:
             at += len(piece)
 
     def _slot_written(self, queue: Queue, slot: int, inner: int, piece: bytes, write: DmaWrite) -> None:
+        if queue.avail_idx == queue.used_idx and queue.walking is not None:
+            self._tracker.rebuild_early(write.t_ps, write.seq)
         ahead = (slot - queue.used_idx) % queue.size
         owed = queue.avail_idx - queue.used_idx
         text = f"used descriptor in slot {slot} of queue {queue.index}"
+        if not owed and queue.walking is not None:
+            self._unread(queue.walking, write)
+            return
         if not owed:
             expected = f"none: all that is available, up to slot {(queue.avail_idx - 1) % queue.size}, is used"
             self._wrong(queue, write, text, "PACK-DESC-D04", expected, "a write")
@@ -141,16 +146,19 @@ class PackedUsed:
             )  # fmt: skip
             return False
         if chain is queue.walking:
-            self._wrong(
-                queue, write, f"{chain} is used, but its descriptors were never all read", "PACK-DESC-D03",
-                "every descriptor covered by a read issued after its head was shown to be available",
-                f"{chain.steps} descriptors read",
-            )  # fmt: skip
+            self._unread(chain, write)
             return False
         for skipped in self._batch(queue, chain):
             self._give_back(skipped, skipped.writable, entry_seq, write)
         self._give_back(chain, length, entry_seq, write)
         return True
+
+    def _unread(self, chain: Chain, write: DmaWrite) -> None:
+        self._wrong(
+            chain.queue, write, f"{chain} is used, but its descriptors were never all read", "PACK-DESC-D03",
+            "every descriptor covered by a read issued after its head was shown to be available",
+            f"{chain.steps} descriptors read",
+        )  # fmt: skip
 
     def _batch(self, queue: Queue, last: Chain) -> list[Chain]:
         """Chains before the one that is named, used with it in one go (PACK-INORD-DI1); `exact` has none."""

@@ -343,6 +343,10 @@ class VirtioView:
             queue = self.queues[index] = QueueRegisters()
         return queue
 
+    def queue_was_reset(self, index: int) -> None:
+        """A queue is as it was after the device's reset (VQRST-D03); its doorbell stays where it is."""
+        self.queues[index] = QueueRegisters(notify_off=self.queue(index).notify_off)
+
     def negotiated(self, feature: Feature) -> bool:
         """Whether the driver took a feature (that counts from FEATURES_OK on)."""
         return bool(self.driver_features >> feature & 1)
