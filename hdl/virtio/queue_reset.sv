@@ -103,8 +103,12 @@ module queue_reset
 
     queue_t next;
     always_comb begin
+        // The first behind the last one.
         next = '0;
         for (int q = int'(MAX_QUEUES) - 1; q >= 0; q--) if (resetting_reg[q]) next = queue_t'(q);
+        for (int q = int'(MAX_QUEUES) - 1; q >= 0; q--) begin
+            if (resetting_reg[q] && q > int'(queue_reg)) next = queue_t'(q);
+        end
     end
 
     assign queue_stop = resetting_reg;
@@ -127,8 +131,10 @@ module queue_reset
         wait_reg <= '0;
         case (state_reg)
             IDLE: begin
-                queue_reg <= next;
-                if (resetting_reg != 0) state_reg <= DRAIN;
+                if (resetting_reg != 0) begin
+                    queue_reg <= next;
+                    state_reg <= DRAIN;
+                end
             end
             DRAIN: begin
                 at_reg <= at_reg + CW'(!mine || rests);
@@ -169,6 +175,7 @@ module queue_reset
         for (int unsigned q = 0; q < MAX_QUEUES; q++) if (request[q]) resetting_reg[q] <= 1'b1;
         if (flush) begin
             resetting_reg <= '0;
+            queue_reg <= '0;
             state_reg <= IDLE;
         end
     end
