@@ -124,9 +124,6 @@ module message_store
     assign mail.ready = taking && source_reg == MAIL;
     assign engine_notify.ready = taking && source_reg == ENGINE;
     assign settled = state_reg == PICK;
-    assign steady = state_reg == PICK ? !mail.valid && !repair_take && !engine_notify.valid : state_reg != JUDGE;
-    // What is coming in has its words already.
-    assign room = 16'(free_reg) - 16'(places) * 16'(PLACE_WORDS) - (state_reg == TAKE && !has_place ? 16'(words) : '0);
     assign repair_take = settled && !mail.valid && repair_valid && !flush;
 
     logic [32:0] words;
@@ -136,6 +133,9 @@ module message_store
     logic        loses;              // without room
     logic        whole;
     logic        commit;
+    assign steady = state_reg == PICK ? !mail.valid && !repair_take && !engine_notify.valid : state_reg != JUDGE;
+    // What is coming in has its words already.
+    assign room = 16'(free_reg) - 16'(places) * 16'(PLACE_WORDS) - (state_reg == TAKE && !has_place ? 16'(words) : '0);
     assign words = (33'(user_reg.length) + 33'(BEAT - 1)) >> LANE_W;
     assign malformed = !device.notification || !device.driver_ok || user_reg.length < FUSE_OUT_HEADER_BYTES ||
         user_reg.length > device.notify_buf_size || words > 33'(WORDS) || stale_reg;

@@ -16,7 +16,7 @@ module ramfs_short_message
     stream_if.src        out
 );
     localparam int unsigned BEAT = DATA_W / 8;
-    localparam int unsigned IMAGE_W = LOCK_BYTES * 8 > DATA_W ? LOCK_BYTES * 8 : DATA_W;
+    localparam int unsigned IMAGE_W = (LOCK_BYTES * 8 > DATA_W ? LOCK_BYTES * 8 : DATA_W) + 8;   // more than one beat
     localparam int unsigned BYTES_W = $clog2(BEAT) + 1;
 
     logic               busy_reg;
