@@ -165,7 +165,7 @@ class PackedRings:
             _, address, length, flags, id_ = desc
             chain.steps += 1
             chain.slots = chain.steps
-            if chain.steps > room:
+            if chain.steps + bool(flags & NEXT) > room:
                 text = f"{chain}: a list of more than the {room} descriptors that are not in use"
                 tracker.fault(queue, t_ps, seq, text, chain)
                 return False
