@@ -181,6 +181,12 @@ class VirtioRegisters:
         self.on_vector_unmapped(queue)
         self.queues[queue] = QueueRegisters(self.straps.max_queue_size)
 
+    @property
+    def selected_resetting(self) -> bool:
+        """Whether a reset of the queue behind queue_select is under way."""
+        index = self._select.queue
+        return self.present(index) and self.queues[index].resetting
+
     # ---- what the rest of the endpoint asks ----
 
     @property
@@ -339,7 +345,7 @@ class VirtioRegisters:
         if queue.resetting:
             return
         if offset == 0x38:
-            if enables & 4 and value >> 16 & 1 and self.negotiated(Feature.RING_RESET):
+            if _merge(0, value, enables) >> 16 == 1 and self.negotiated(Feature.RING_RESET):
                 queue.resetting = True
                 self.on_queue_reset(index)
         elif offset == 0x18:

@@ -42,6 +42,7 @@ from virtiofs_tb.scoreboards.observer import Observer
 NEEDS_RESET = int(DeviceStatus.DEVICE_NEEDS_RESET)
 FEATURES_OK = int(DeviceStatus.FEATURES_OK)
 STATUS_AT, GENERATION_AT = 0x14, 0x15
+QUEUE_FIELDS, QUEUE_RESET_AT = 0x18, 0x3A
 
 STRAP_REQUEST_QUEUES, STRAP_FEATURES_LO, STRAP_FEATURES_HI, STRAP_PERSONALITY = 0x10, 0x14, 0x18, 0x1C
 STRAP_MAX_QUEUE_SIZE, STRAP_NOTIFY_BUF_SIZE, STRAP_NOTIFY_POLICY, STRAP_TAG = 0x20, 0x24, 0x28, 0x40
@@ -95,6 +96,7 @@ class ConfigSpaceScoreboard(Scoreboard):
         if not event.write or event.status or not self.profile.dpu.port:
             return
         straps, address, value = self._straps, event.address, event.value
+        before = straps.device_config()
         if address == STRAP_REQUEST_QUEUES:
             straps.num_request_queues = value
         elif address == STRAP_FEATURES_LO:
@@ -116,6 +118,9 @@ class ConfigSpaceScoreboard(Scoreboard):
                 self._tag[:] = straps.tag.ljust(TAG_SIZE, b"\0")
             self._tag[address - STRAP_TAG : address - STRAP_TAG + 4] = value.to_bytes(4, "little")
             straps.tag = bytes(self._tag)
+        if straps.device_config() != before:
+            self._registers.config_changed()
+            self._generation = None
         self._config.set_device_config_length(straps.device_config_length())
 
     def on_pin_reset(self, event: PinReset) -> None:
@@ -331,6 +336,10 @@ class ConfigSpaceScoreboard(Scoreboard):
                     )  # fmt: skip
         if registers.resetting and bytes(settled) != data:
             return
+        if registers.selected_resetting and at + len(data) > QUEUE_FIELDS:
+            if at <= QUEUE_RESET_AT < at + len(data) and not data[QUEUE_RESET_AT - at]:
+                registers.finish_queue_reset(self.observer.virtio.queue_select)
+            return  # what else is read of this queue may be from before its reset or after
         if bytes(settled) != data:
             self._mismatch(event, bytes(settled), _common_clause(at, bytes(settled), data))
 
@@ -436,6 +445,8 @@ _COMMON_CLAUSES = (
     (0x1E, "PCI-COMMON-D09"),
     (0x20, "PCI-NOTIFY-D06"),
     (0x38, "PCI-LAYOUT-D01"),
+    (0x3A, "PCI-COMMON-DI1"),
+    (0x3C, "PCI-COMMON-D14"),
 )
 
 
