@@ -39,8 +39,8 @@ module dpu_straps
 
     // ---- the addressed register, and whether the new value is one it can hold ----
     logic is_strap, in_range, shown;
-    assign shown = in_tag || offset == REG_NUM_REQUEST_QUEUES || offset == REG_FEATURES_LO
-        || offset == REG_NOTIFY_BUF_SIZE;
+    assign shown = in_tag || offset == REG_NUM_REQUEST_QUEUES || offset == REG_NOTIFY_BUF_SIZE
+        || offset == REG_FEATURES_LO && merged[F_FS_NOTIFICATION] != value[F_FS_NOTIFICATION];
 
     always_comb begin
         value = '0;
