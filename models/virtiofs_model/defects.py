@@ -80,6 +80,23 @@ class Defect(str, Enum):
     FS_LOCK_SPLIT_WRONG = "fs_lock_split_wrong"
     FS_LOCK_WRONG_ERRNO = "fs_lock_wrong_errno"
     FS_LOCK_ANSWER_EARLY = "fs_lock_answer_early"
+    # what is told of locks and polls, and what the DPU gets of an answer to RETRIEVE
+    LOCK_MESSAGE_LOST = "lock_message_lost"
+    LOCK_MESSAGE_TWICE = "lock_message_twice"
+    LOCK_MESSAGE_WRONG_ERROR = "lock_message_wrong_error"
+    LOCK_MESSAGE_BEFORE_REPLY = "lock_message_before_reply"
+    LOCK_GRANTED_WITHOUT_MESSAGE = "lock_granted_without_message"
+    LOCK_PLACE_NOT_KEPT = "lock_place_not_kept"
+    LOCK_WAITS_UNASKED = "lock_waits_unasked"
+    POLL_MESSAGE_LOST = "poll_message_lost"
+    POLL_KH_WRONG = "poll_kh_wrong"
+    POLL_NEVER_SPENT = "poll_never_spent"
+    POLL_BEFORE_INVALIDATION = "poll_before_invalidation"
+    POLL_SURVIVES_CLOSE = "poll_survives_close"
+    POLL_TABLE_OVERFLOW = "poll_table_overflow"
+    RETRIEVE_TRUNCATED = "retrieve_truncated"
+    RETRIEVE_OVERWRITTEN = "retrieve_overwritten"
+    INIT_REFUSED_EMPTIES_STORE = "init_refused_empties_store"
     # announcements of changes by the DPU
     ANNOUNCE_NO_WRITE = "announce_no_write"
     ANNOUNCE_NO_TRUNCATION = "announce_no_truncation"
@@ -297,6 +314,53 @@ _INFO = (
     DefectInfo(
         Defect.FS_LOCK_ANSWER_EARLY, "Who has waited is answered before the request that lets him go on",
         ("FS-REQ-DI1",), _FILE_SYSTEM,
+    ),
+    DefectInfo(
+        Defect.LOCK_MESSAGE_LOST, "A LOCK message that finds no buffer is lost", ("FS-NQ-DI2",), _FILE_SYSTEM
+    ),
+    DefectInfo(Defect.LOCK_MESSAGE_TWICE, "A LOCK message is stored twice", ("FS-NQ-DI1",), _FILE_SYSTEM),
+    DefectInfo(
+        Defect.LOCK_MESSAGE_WRONG_ERROR, "A LOCK message tells a positive errno", ("FS-NQ-DI1",), _FILE_SYSTEM
+    ),
+    DefectInfo(
+        Defect.LOCK_MESSAGE_BEFORE_REPLY, "Who waits is told so only when the LOCK message is gone", ("FS-NQ-DI1",),
+        _FILE_SYSTEM,
+    ),
+    DefectInfo(
+        Defect.LOCK_GRANTED_WITHOUT_MESSAGE, "Who gets a lock that he waited for is not told by a message",
+        ("FS-NQ-DI1",), _FILE_SYSTEM,
+    ),
+    DefectInfo(
+        Defect.LOCK_PLACE_NOT_KEPT, "No place in the store is kept for LOCK and POLL messages", ("FS-NQ-DI2",),
+        _NOTIFICATIONS,
+    ),
+    DefectInfo(
+        Defect.LOCK_WAITS_UNASKED, "A SETLKW is answered that it waits, though LOCK messages are off", ("FS-REQ-DI1",),
+        _FILE_SYSTEM,
+    ),
+    DefectInfo(Defect.POLL_MESSAGE_LOST, "Who polls a file that the DPU changes is not told", ("FS-NQ-DI1",),
+               _ANNOUNCEMENTS),
+    DefectInfo(Defect.POLL_KH_WRONG, "A POLL message names another kh", ("FS-NQ-DI1",), _ANNOUNCEMENTS),
+    DefectInfo(Defect.POLL_NEVER_SPENT, "One POLL brings a message for each change", ("FS-NQ-DI1",), _ANNOUNCEMENTS),
+    DefectInfo(
+        Defect.POLL_BEFORE_INVALIDATION, "A POLL message comes before the invalidation of what has changed",
+        ("FS-NQ-DI1",), _ANNOUNCEMENTS,
+    ),
+    DefectInfo(
+        Defect.POLL_SURVIVES_CLOSE, "The last RELEASE leaves those who poll the file", ("FS-NQ-DI1",), _ANNOUNCEMENTS
+    ),
+    DefectInfo(Defect.POLL_TABLE_OVERFLOW, "A ninth POLL is put down", ("FS-REQ-DI1",), _FILE_SYSTEM),
+    DefectInfo(
+        Defect.RETRIEVE_TRUNCATED, "Of a NOTIFY_REPLY only 512 bytes are kept for the DPU", ("FS-REQ-DI1",),
+        _ANNOUNCEMENTS,
+    ),
+    DefectInfo(
+        Defect.RETRIEVE_OVERWRITTEN, "A NOTIFY_REPLY takes the place of one that is kept", ("FS-REQ-DI1",),
+        _ANNOUNCEMENTS,
+    ),
+    DefectInfo(
+        Defect.INIT_REFUSED_EMPTIES_STORE, "A FUSE_INIT that is refused empties the message store", ("FS-NQ-DI2",),
+        _NOTIFICATIONS,
     ),
     DefectInfo(
         Defect.ANNOUNCE_NO_WRITE, "A WRITE by the DPU is not announced",

@@ -48,6 +48,11 @@ class MessageStore:
         self.used_bytes += len(data)
         return NotifyResult.ACCEPTED if self.initialised and unclaimed > 0 else NotifyResult.HELD
 
+    def put_back(self, message: Message) -> None:
+        """Store a message that was in it, behind all others."""
+        self.messages.append(message)
+        self.used_bytes += len(message.data)
+
     def may_leave(self, replies_used: int) -> bool:
         """Whether the first message may go: after INIT, and behind every reply that was given before it."""
         return self.initialised and bool(self.messages) and replies_used >= self.messages[0].ticket

@@ -20,7 +20,9 @@ SCOREBOARDS = {
 }  # fmt: skip
 ANSWERING = ("file_system", "client_cache", "announcements")
 FILE_SYSTEM = {info.defect.value for board in ANSWERING for info in by_scoreboard(board)}
-"""Those of the file system show where it answers: tests/unit/test_file_system_board.py, test_announcement_board.py."""
+FILE_SYSTEM |= {"lock_place_not_kept", "init_refused_empties_store"}
+"""Those of the file system show where it answers: tests/unit/test_file_system_board.py, test_announcement_board.py,
+test_notice_boards.py."""
 CLAUSES = Path(__file__).parents[2] / "spec" / "clauses.csv"
 
 

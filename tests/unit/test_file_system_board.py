@@ -36,7 +36,11 @@ LOCK_SCENARIOS = {
     for defect in Defect
     if defect.name.startswith("FS_LOCK_")
 } | {Defect.FS_LOCK_SPLIT_WRONG: "locks_of_ranges"}
-DEFECTS = [*by_scoreboard("file_system"), *by_scoreboard("client_cache")]
+DEFECTS = [
+    info
+    for info in (*by_scoreboard("file_system"), *by_scoreboard("client_cache"))
+    if info.defect.name.startswith("FS_")  # the others: test_notice_boards.py
+]
 
 
 async def look_again(host: HostPort, tb: Bench) -> None:

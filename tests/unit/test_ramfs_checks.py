@@ -76,7 +76,7 @@ def test_what_is_not_served_is_enosys(server: RamfsServer, opcode: int) -> None:
 
 def test_every_opcode_is_served_or_not_on_purpose() -> None:
     assert {Opcode(opcode).name for opcode in set(OPERATIONS) - SERVED} == {
-        "SETXATTR", "GETXATTR", "LISTXATTR", "REMOVEXATTR", "BMAP", "IOCTL", "POLL",
+        "SETXATTR", "GETXATTR", "LISTXATTR", "REMOVEXATTR", "BMAP", "IOCTL",
         "LSEEK", "COPY_FILE_RANGE", "COPY_FILE_RANGE_64", "SETUPMAPPING", "REMOVEMAPPING", "SYNCFS", "STATX",
     }  # fmt: skip
     assert set(RamfsServer().rows) == SERVED

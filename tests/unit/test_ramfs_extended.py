@@ -1,4 +1,4 @@
-"""Rows that only firmware serves: extended attributes, holes, copies, polling (man pages of Linux)."""
+"""Rows that only firmware serves: extended attributes, holes, copies (man pages of Linux)."""
 
 from __future__ import annotations
 
@@ -119,14 +119,9 @@ def test_copies(client: Client) -> None:
         copy(client, 0, 3, 0, 1)
 
 
-def test_a_file_is_always_ready(client: Client) -> None:
-    reply = client.call(Opcode.POLL, 2, bytes(fuse.FusePollIn(2, 0, 0, 0xFFFF))) or b""
-    assert fuse.FusePollOut.from_buffer_copy(reply).revents == 0x145
-
-
 def test_nothing_of_it_is_served_in_hardware() -> None:
     client = Client(RamfsServer())
     client.init()
-    for opcode in (Opcode.SETXATTR, Opcode.LSEEK, Opcode.COPY_FILE_RANGE, Opcode.POLL):
+    for opcode in (Opcode.SETXATTR, Opcode.LSEEK, Opcode.COPY_FILE_RANGE):
         with fails(errno.ENOSYS):
             client.call(opcode, ROOT, bytes(100), writable=4096)

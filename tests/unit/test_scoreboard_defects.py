@@ -28,6 +28,7 @@ LIMIT_PS = 20_000_000_000
 SEEDS = (2, 3)
 ANSWERING = ("file_system", "client_cache", "announcements")
 FILE_SYSTEM = {info.defect.value for board in ANSWERING for info in by_scoreboard(board)}
+FILE_SYSTEM.add("lock_place_not_kept")
 """Those of the file system show where it answers: tests/unit/test_file_system_board.py, test_announcement_board.py."""
 
 # The scenario that shows a defect, where it is not the first one below.
@@ -44,6 +45,7 @@ SHOWN_BY = {
     "notify_lost": "held_messages_arrive_in_order",
     "notify_before_init": "notifications_wait_for_init",
     "notify_reordered": "held_messages_arrive_in_order",
+    "init_refused_empties_store": "a_refused_init_empties_nothing",
     "notify_overtakes_reply": "notifications_stay_behind_replies",
     "pending_lost": "masked_interrupts_wait",
     "interrupt_no_vector": "every_way_to_take_interrupts",

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from virtiofs_model.defects import Defect
 from virtiofs_model.endpoint.core import SERVICE, Core
+from virtiofs_model.endpoint.faulty_announcements import spoilt_notices
+from virtiofs_model.endpoint.mover import Context
 from virtiofs_model.endpoint.notifier import Notifier
 from virtiofs_model.endpoint.tasks import Steps
 from virtiofs_model.layouts.dpu import DpuCounter
@@ -17,6 +19,7 @@ from virtiofs_model.layouts.fuse_constants import NotifyCode, Opcode
 from virtiofs_model.layouts.fuse_operations import OUT_HEADER_SIZE
 from virtiofs_model.layouts.virtio import Feature
 from virtiofs_model.ramfs.announce import inc_epoch, inval_inode, may_be_cached
+from virtiofs_model.ramfs.server import RamfsServer
 from virtiofs_model.ramfs.state import State
 from virtiofs_model.registers import NotifyPolicy
 
@@ -75,6 +78,8 @@ class Announcer:
         self.changed = core.signal()  # there may be room, or something to store
         notifier.on_room = self.changed.fire
         notifier.session = lambda: state.session.number
+        notifier.kept = lambda: state.kept_bytes
+        state.notices.room = lambda size: notifier.room() >= size
         self.start()
 
     def start(self) -> None:
@@ -88,6 +93,15 @@ class Announcer:
         self._table: dict[int, Range] = {}
         self._walked = 0  # the walk: the last slot that is done; 0: INC_EPOCH is not sent
         self.changed.fire()
+
+    def begin_session(self, init: Context) -> None:
+        """A FUSE_INIT has begun a new one."""
+        self._notifier.begin_session(init)
+
+    def tell(self, server: RamfsServer) -> None:
+        """Store what has to be said of locks and polls, for which places were kept; to a driver that asked for it."""
+        for message in spoilt_notices(self._core.defect, server.take_notices()):
+            self._notifier.notice(message)
 
     def may_begin(self, opcode: int) -> bool:
         """Whether a request of the DPU may take effect now."""

@@ -68,6 +68,7 @@ class ModelEndpoint:
         self._mover.on_own_reset = server.reset
         self._mover.on_own_queue_reset = engine.forget
         self.dpu.on_time = server.set_time
+        server.on_notify_reply = self.dpu.retrieved.keep
         self.dpu.on_strap = engine.configure
         self.dpu.requests = FuseMailbox(self._core, DpuClient(server), announcer)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from virtiofs_model.endpoint.core import Core
 from virtiofs_model.endpoint.fuse_mailbox import FuseMailbox, RefusingMailbox
 from virtiofs_model.endpoint.notifier import Notifier
+from virtiofs_model.endpoint.retrieved import Retrieved
 from virtiofs_model.errors import ErrorCode, LoggedError
 from virtiofs_model.layouts.dpu import (
     CACHE_OPTIONS,
@@ -21,6 +22,7 @@ from virtiofs_model.layouts.dpu import (
     AxiResponse,
     DpuCounter,
     DpuRegister,
+    NotifyFlag,
     NotifyResult,
 )
 from virtiofs_model.layouts.virtio import VIRTIO_FS_TAG_SIZE, Feature
@@ -53,6 +55,7 @@ class DpuRegisters:
         self.on_time: Callable[[int, int], None] = lambda seconds, nanoseconds: None
         self.on_strap: Callable[[], None] = lambda: None
         self.requests: FuseMailbox | RefusingMailbox = RefusingMailbox()
+        self.retrieved = Retrieved(core)
 
     # ---- in one call ----
 
@@ -78,6 +81,8 @@ class DpuRegisters:
         errors = self._core.errors
         if address == DpuRegister.REPLY_DATA:
             return self.requests.take()
+        if address == DpuRegister.RETRIEVED_DATA:
+            return self.retrieved.take()
         oldest = errors[0] if errors else LoggedError(ErrorCode.NONE, False, 0, 0)
         if DpuRegister.TAG <= address < DpuRegister.TAG + VIRTIO_FS_TAG_SIZE:
             at = address - DpuRegister.TAG
@@ -103,9 +108,11 @@ class DpuRegisters:
             DpuRegister.ERROR_ADDR_LO: oldest.address & 0xFFFFFFFF,
             DpuRegister.ERROR_ADDR_HI: oldest.address >> 32,
             DpuRegister.NOTIFY_STATUS: self._answer,
-            DpuRegister.NOTIFY_FLAGS: int(self._notifier.lost or self.requests.overflow),
+            DpuRegister.NOTIFY_FLAGS: int(self._notifier.lost or self.requests.overflow) * NotifyFlag.OVERFLOW
+            | self.retrieved.lost * NotifyFlag.RETRIEVED_LOST,
             DpuRegister.REQUEST_STATUS: self.requests.status(),
             DpuRegister.REPLY_LENGTH: self.requests.reply_length,
+            DpuRegister.RETRIEVED_LENGTH: self.retrieved.length,
             **self._time,
         }
         return values.get(address, 0)
@@ -132,6 +139,8 @@ class DpuRegisters:
                 self.requests.push(value)
             else:
                 self.requests.submit(value)
+        elif address == DpuRegister.RETRIEVED_TAKEN:
+            self.retrieved.forget()
         elif address in _STRAPS:
             return self._strap(address, value)
         return AxiResponse.OKAY

@@ -6,9 +6,10 @@ import struct
 from collections.abc import Callable
 
 from virtiofs_model.defects import Defect
-from virtiofs_model.layouts.fuse_constants import FUSE_ROOT_ID, NotifyCode, Opcode
+from virtiofs_model.layouts.fuse_constants import FUSE_ROOT_ID, NOTIFY_CODE_LOCK, NotifyCode, Opcode
 from virtiofs_model.ramfs.announce import Announcement, inval_inode
 from virtiofs_model.ramfs.dpu import DpuReply
+from virtiofs_model.ramfs.notices import Notice, lock_ending
 
 _MOVES = (Opcode.RENAME, Opcode.RENAME2)
 _MAKES = (Opcode.MKNOD, Opcode.MKDIR, Opcode.SYMLINK, Opcode.CREATE, Opcode.LINK)
@@ -47,6 +48,35 @@ _SPOILT: dict[Defect, tuple[tuple[Opcode, ...], Callable[[list[bytes]], list[byt
     Defect.ANNOUNCE_NO_PARENTS: (_NAMES, lambda messages: _without(messages, _attributes(messages)[-1:])),
 }
 """By defect: the opcodes that it acts on, and what it makes of their messages."""
+
+
+def _without_grants(messages: list[bytes]) -> list[bytes]:
+    return [one for one in messages if _code(one) != NOTIFY_CODE_LOCK or lock_ending(one)[1]]
+
+
+def _positive_errors(messages: list[bytes]) -> list[bytes]:
+    return [
+        one[:24] + struct.pack("<i", -lock_ending(one)[1]) + one[28:] if _code(one) == NOTIFY_CODE_LOCK else one
+        for one in messages
+    ]
+
+
+def _other_kh(messages: list[bytes]) -> list[bytes]:
+    return [one[:16] + bytes([one[16] ^ 1]) + one[17:] if _code(one) == NotifyCode.POLL else one for one in messages]
+
+
+_SPOILT_NOTICES: dict[Defect, Callable[[list[bytes]], list[bytes]]] = {
+    Defect.LOCK_GRANTED_WITHOUT_MESSAGE: _without_grants,
+    Defect.LOCK_MESSAGE_WRONG_ERROR: _positive_errors,
+    Defect.POLL_MESSAGE_LOST: lambda messages: [one for one in messages if _code(one) != NotifyCode.POLL],
+    Defect.POLL_KH_WRONG: _other_kh,
+}
+
+
+def spoilt_notices(defect: Defect | None, notices: list[Notice]) -> list[bytes]:
+    """The messages about locks and polls that are stored."""
+    messages = [notice.message for notice in notices]
+    return _SPOILT_NOTICES[defect](messages) if defect in _SPOILT_NOTICES else messages
 
 
 def spoilt(defect: Defect | None, request: bytes, answer: DpuReply) -> list[bytes]:

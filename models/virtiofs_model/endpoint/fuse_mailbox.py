@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+from virtiofs_model.defects import Defect
 from virtiofs_model.endpoint.announcer import Announcer
 from virtiofs_model.endpoint.core import FRONT, Core
 from virtiofs_model.endpoint.faulty_announcements import spoilt
@@ -98,7 +99,10 @@ class FuseMailbox:
                 yield self._announcer.changed
                 continue
             answer = self._client.request(self._request)
+            if self._core.defect is Defect.POLL_BEFORE_INVALIDATION:
+                self._announcer.tell(self._client.server)
             self._announcer.announce(spoilt(self._core.defect, self._request, answer))
+            self._announcer.tell(self._client.server)
             self._reply, self._request = answer.reply, None
             self._result = RequestResult.ANSWERED
             yield None

@@ -13,8 +13,8 @@ from virtiofs_model.endpoint.tasks import Steps
 from virtiofs_model.engine import EngineNotify, NotifyClass
 from virtiofs_model.errors import ErrorCode
 from virtiofs_model.layouts.dpu import DpuCounter, NotifyResult
-from virtiofs_model.layouts.fuse_constants import Opcode
-from virtiofs_model.layouts.fuse_operations import OUT_HEADER_SIZE
+from virtiofs_model.layouts.fuse_constants import FUSE_KERNEL_VERSION, Opcode
+from virtiofs_model.layouts.fuse_operations import IN_HEADER_SIZE, OUT_HEADER_SIZE
 from virtiofs_model.layouts.virtio import Feature
 from virtiofs_model.notification import Message, MessageStore, well_formed
 from virtiofs_model.registers import NotifyPolicy
@@ -25,7 +25,7 @@ class Notifier:
     """Messages leave in order, once a session is initialised, behind every reply that was given before them.
 
     lost: a message of firmware was dropped in this session. on_room: called when the store has more room than before.
-    session: the number of the file system's session.
+    session: the number of the file system's session; kept: bytes of the store that it keeps for what is to come.
     """
 
     def __init__(self, core: Core, mover: Mover) -> None:
@@ -37,6 +37,7 @@ class Notifier:
         self.release: Callable[[Context], None] = lambda context: None
         self.on_room: Callable[[], None] = lambda: None
         self.session: Callable[[], int] = lambda: 0
+        self.kept: Callable[[], int] = lambda: 0
         mover.on_notify = self._from_engine
         self.start()
 
@@ -55,7 +56,8 @@ class Notifier:
         registers = self._core.registers
         answer = NotifyResult.REFUSED
         negotiated = registers.driver_ok and registers.negotiated(Feature.FS_NOTIFICATION)
-        if negotiated and well_formed(message, registers.straps.notify_buf_size):
+        fits = len(message) <= self.room()
+        if negotiated and well_formed(message, registers.straps.notify_buf_size) and fits:
             answer = self._put(message)
         if answer is NotifyResult.REFUSED:
             self._core.count(DpuCounter.NOTIFY_REFUSED)
@@ -89,12 +91,21 @@ class Notifier:
     # ---- the file system in hardware ----
 
     def room(self) -> int:
-        """Bytes that the store has left."""
-        return self._store.capacity - self._store.used_bytes
+        """Bytes that the store has left, beside what is kept."""
+        kept = 0 if self._core.defect is Defect.LOCK_PLACE_NOT_KEPT else self.kept()
+        return self._store.capacity - self._store.used_bytes - kept
 
     def store(self, message: bytes) -> None:
         """A message of the file system, for which there is room: it means nothing to another session."""
         self._put(message, self.session())
+
+    def notice(self, message: bytes) -> None:
+        """The same of one whose place was kept."""
+        if self._core.defect is Defect.LOCK_MESSAGE_LOST and not self._buffers:
+            return
+        self.store(message)
+        if self._core.defect is Defect.LOCK_MESSAGE_TWICE and len(message) <= self.room():
+            self.store(message)
 
     # ---- what the queues see ----
 
@@ -110,25 +121,43 @@ class Notifier:
             yield self._mover.replies_changed
 
     def request(self, context: Context, head: bytes) -> None:
-        """A request is on its way to the engine: a FUSE_INIT ends the session before it, with its messages.
+        """A request is on its way to the engine: a FUSE_INIT may begin a session."""
+        (opcode,) = struct.unpack_from("<I", head, 4)
+        if opcode == Opcode.INIT:
+            context.on_used = lambda reply: self._init_used(context, head, reply)
+
+    def begin_session(self, context: Context) -> None:
+        """A FUSE_INIT to the file system in hardware begins a session, and ends the one before it, with its messages.
 
         Without a session before it, messages are held for its reply, and stay.
         """
-        (opcode,) = struct.unpack_from("<I", head, 4)
-        if opcode == Opcode.INIT:
-            if self._store.initialised:
-                self._empty()
-            self._init = context
-            context.on_used = lambda reply: self._init_used(context, reply)
+        if self._store.initialised:
+            self._empty()
+        self._init = context
 
-    def _init_used(self, context: Context, reply: bytes) -> None:
-        if context is self._init and len(reply) >= OUT_HEADER_SIZE and struct.unpack_from("<i", reply, 4)[0] == 0:
+    def _init_used(self, context: Context, head: bytes, reply: bytes) -> None:
+        major = int.from_bytes(head[IN_HEADER_SIZE : IN_HEADER_SIZE + 4], "little")
+        begins = len(reply) >= OUT_HEADER_SIZE and not any(reply[4:8]) and major <= FUSE_KERNEL_VERSION
+        if not begins:
+            if self._core.defect is Defect.INIT_REFUSED_EMPTIES_STORE:
+                self._empty()
+                self._store.initialised = True
+            return
+        if self._core.registers.straps.firmware:
+            if self._store.initialised:
+                self._empty(self._mover.replies_used)
+            self._store.initialised = True
+        elif context is self._init:
             self._store.initialised = True
 
-    def _empty(self) -> None:
-        for _ in range(self._store.empty() + len(self._waiting)):
+    def _empty(self, before: int | None = None) -> None:
+        """Forget what was stored before so many replies were given (None: all)."""
+        later = [] if before is None else [message for message in self._store.messages if message.ticket >= before]
+        for _ in range(self._store.empty() + len(self._waiting) - len(later)):
             self._core.count(DpuCounter.NOTIFY_EMPTIED)
         self._waiting.clear()
+        for message in later:
+            self._store.put_back(message)
         self.lost = False
         self.on_room()
 

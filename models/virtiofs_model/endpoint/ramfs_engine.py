@@ -19,12 +19,16 @@ from virtiofs_model.layouts.virtio import Feature
 from virtiofs_model.ramfs import NOT_YET, RamfsServer
 from virtiofs_model.ramfs.locks import LockTable
 from virtiofs_model.ramfs.message import unread
+from virtiofs_model.ramfs.notices import WAITS_BY_MESSAGE
 from virtiofs_model.ramfs.state import GRANTED
 from virtiofs_model.virtqueue import slices
 
 LONGEST = (1 << 20) + 4096
 """Bytes of a message that are fetched at most: no request that is served has more."""
 
+_INIT = Opcode.INIT.to_bytes(4, "little")
+_WAITS = WAITS_BY_MESSAGE.to_bytes(4, "little")
+_LATE_STEPS = 4000
 _LOCKS = InitFlag.POSIX_LOCKS | InitFlag.FLOCK_LOCKS
 _ENDS_SESSION = tuple(opcode.to_bytes(4, "little") for opcode in (Opcode.INIT, Opcode.DESTROY))
 
@@ -54,6 +58,8 @@ class RamfsEngine:
             valid_seconds=straps.valid_seconds,
             keep_cache=bool(straps.cache_options & CacheOption.KEEP_CACHE),
             negative_entries=bool(straps.cache_options & CacheOption.NEGATIVE_ENTRIES),
+            lock_messages=bool(straps.cache_options & CacheOption.LOCK_MESSAGES)
+            or self._core.defect is Defect.LOCK_WAITS_UNASKED,
         )
 
     def request(self, context: Context, head: bytes) -> None:
@@ -66,6 +72,10 @@ class RamfsEngine:
     def forget(self, queue: int) -> None:
         """Queue reset: what was not fetched in full has no effect, and who waits for a lock waits no more."""
         self.server.forget(lambda token: isinstance(token, Context) and token.queue == queue)
+        self._announcer.tell(self.server)
+        for token, answer in self.server.late_replies():  # those behind them in line go on
+            assert isinstance(token, Context)
+            self._reply(token, answer)
 
     def _serve(self, context: Context, head: bytes) -> Steps[None]:
         chain = context.chain
@@ -85,17 +95,33 @@ class RamfsEngine:
 
     def _act(self, context: Context, message: bytes, length: int) -> None:
         """The request takes effect; it, and those whose wait for a lock it ends, are answered in the page's order."""
-        session = self.server.session.number
-        reply = self.server.handle(message, context.chain.writable_bytes, length, context)
-        if self.server.session.number != session:
+        server = self.server
+        session, kept = server.session.number, server.kept_bytes
+        server.notices.enabled = self._core.registers.negotiated(Feature.FS_NOTIFICATION)
+        reply = server.handle(message, context.chain.writable_bytes, length, context)
+        if server.session.number != session:
             self._announcer.end_session()
+            if message[4:8] == _INIT:
+                self._announcer.begin_session(context)
+        self._announcer.tell(server)
+        if server.kept_bytes < kept:
+            self._announcer.changed.fire()  # places were given back
         answers: list[tuple[Hashable, bytes | None]] = [*self.server.late_replies()]
         if reply != NOT_YET:
             last = message[4:8] in _ENDS_SESSION or self._core.defect is Defect.FS_LOCK_ANSWER_EARLY
             answers.insert(len(answers) if last else 0, (context, reply))
         for token, answer in answers:
             assert isinstance(token, Context)
-            self._reply(token, answer)
+            late = answer is not None and answer[4:8] == _WAITS
+            if late and self._core.defect is Defect.LOCK_MESSAGE_BEFORE_REPLY:
+                self._core.scheduler.spawn(self._reply_late(token, answer), queue_group(token.queue))
+            else:
+                self._reply(token, answer)
+
+    def _reply_late(self, context: Context, reply: bytes | None) -> Steps[None]:
+        for _ in range(_LATE_STEPS):
+            yield None
+        self._reply(context, reply)
 
     def _reply(self, context: Context, reply: bytes | None) -> None:
         kind = ReplyKind.REPLY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -53,6 +54,13 @@ def delete(directory: int, child: int, name: bytes) -> bytes:
 def inc_epoch() -> bytes:
     """All names are to be asked for anew (since minor version 44)."""
     return message(NotifyCode.INC_EPOCH)
+
+
+def changes_contents(message: bytes) -> bool:
+    """Whether it is an INVAL_INODE about more than attributes: of data or size."""
+    (code,) = struct.unpack_from("<i", message, 4)
+    (offset,) = struct.unpack_from("<q", message, OUT_HEADER_SIZE + 8) if code == NotifyCode.INVAL_INODE else (-1,)
+    return bool(offset >= 0)
 
 
 def may_be_cached(inode: Inode) -> bool:

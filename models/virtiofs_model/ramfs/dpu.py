@@ -10,9 +10,10 @@ from virtiofs_model.layouts.dpu import REQUEST_BYTES_MAX
 from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.layouts.fuse_operations import OPERATIONS
 from virtiofs_model.ramfs import rows_files
-from virtiofs_model.ramfs.announce import Announcement, announcements, look
+from virtiofs_model.ramfs.announce import Announcement, announcements, changes_contents, look
 from virtiofs_model.ramfs.inode import FsError, Inode
 from virtiofs_model.ramfs.message import Request
+from virtiofs_model.ramfs.notices import Notice, poll_message
 from virtiofs_model.ramfs.server import ROWS as ROWS_OF_THE_DRIVER
 from virtiofs_model.ramfs.server import RamfsServer, reply_bytes
 from virtiofs_model.ramfs.state import NoRoom, Row, State
@@ -67,11 +68,11 @@ class DpuClient:
     """Requests of the DPU to a server. Takes no time; announces only to a session that lives."""
 
     def __init__(self, server: RamfsServer) -> None:
-        self._server = server
+        self.server = server
 
     def request(self, message: bytes) -> DpuReply:
         """Serve a request of 40 to REQUEST_BYTES_MAX bytes."""
-        server = self._server
+        server = self.server
         header = fuse.FuseInHeader.from_buffer_copy(message)
         operation = OPERATIONS.get(header.opcode)
         row = ROWS.get(Opcode(header.opcode)) if operation is not None else None
@@ -93,7 +94,16 @@ class DpuClient:
         except NoRoom:
             journal.rollback(mark)
             return DpuReply(b"")
+        announced = announcements(request, before) if server.minor is not None else []
+        self._wake(announced)
         if not server.undo:
             journal.forget()
-        announced = announcements(request, before) if server.minor is not None else []
         return DpuReply(reply_bytes(0, header.unique, payload or b""), announced)
+
+    def _wake(self, announced: list[Announcement]) -> None:
+        """Tell who polls an inode whose data or size changed, whether it may be cached or not."""
+        polls = self.server.polls
+        for one in announced:
+            if polls.polls and changes_contents(one.message):
+                self.server.tree.journal.save(polls)
+                self.server.say(*(Notice(poll_message(kh)) for kh in polls.take(one.holder)))

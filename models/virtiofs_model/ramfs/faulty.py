@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from dataclasses import replace
 
 from virtiofs_model.defects import Defect
 from virtiofs_model.layouts import fuse
 from virtiofs_model.layouts.fuse_constants import Opcode
-from virtiofs_model.ramfs import files, rows_directories, rows_files, rows_names
+from virtiofs_model.ramfs import files, rows_directories, rows_files, rows_locks, rows_names
 from virtiofs_model.ramfs.faulty_locks import LOCK_TABLES
 from virtiofs_model.ramfs.inode import FsError, Time
 from virtiofs_model.ramfs.message import Request
+from virtiofs_model.ramfs.polls import PollTable
 from virtiofs_model.ramfs.server import RamfsServer
 from virtiofs_model.ramfs.state import Row, State
 from virtiofs_model.ramfs.tree import Tree
@@ -143,7 +145,34 @@ _ROWS: dict[Defect, tuple[tuple[Opcode, ...], Callable[[], Row]]] = {
     Defect.FS_FAILURE_LEAVES_TRACE: ((Opcode.CREATE,), lambda: _failure_leaves_trace),
     Defect.FS_LOOKUP_MOVES_TIMES: ((Opcode.LOOKUP,), lambda: _lookup_moves_times),
     Defect.FS_READ_DESTROYS: ((Opcode.READ,), lambda: _read_destroys),
+    Defect.POLL_SURVIVES_CLOSE: ((Opcode.RELEASE,), lambda: _release_keeps_polls),
     Defect.FS_LISTING_SWAPS_NAMES: ((Opcode.READDIR, Opcode.READDIRPLUS), lambda: _listing_swaps_names),
+}
+
+
+class _NeverSpent(PollTable):
+    """Who was told stays in the table, and is told again."""
+
+    def take(self, node: int) -> tuple[int, ...]:
+        return tuple(poll.kh for poll in self.polls if poll.node == node)
+
+
+class _Overflow(PollTable):
+    """There is a place for more than the table has."""
+
+    full = False
+
+
+def _release_keeps_polls(state: State, request: Request) -> bytes | None:
+    polls = state.polls.polls
+    reply = rows_locks.release(state, request)
+    state.polls.polls = polls
+    return reply
+
+
+POLL_TABLES: dict[Defect, type[PollTable]] = {
+    Defect.POLL_NEVER_SPENT: _NeverSpent,
+    Defect.POLL_TABLE_OVERFLOW: _Overflow,
 }
 
 
@@ -156,4 +185,8 @@ def faulty_server(defect: Defect | None, tree: Tree) -> RamfsServer:
             server.rows[opcode] = row()
     if defect in LOCK_TABLES:
         server.locks = LOCK_TABLES[defect]()
+    if defect in POLL_TABLES:
+        server.polls = POLL_TABLES[defect]()
+    if defect is Defect.LOCK_WAITS_UNASKED:
+        server.config = replace(server.config, lock_messages=True)
     return server

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 
 from virtiofs_model.defects import Defect
@@ -47,7 +47,7 @@ class _YoungestFirst(LockTable):
 class _NeverWaits(LockTable):
     """SETLKW is answered like SETLK."""
 
-    def wait(self, lock: Lock, token: Hashable, unique: int) -> int | None:
+    def wait(self, lock: Lock, token: Hashable, unique: int, place: Callable[[], bool] | None = None) -> int | None:
         return self.set(lock)
 
 

@@ -53,11 +53,13 @@ class Lock:
 
 @dataclass(frozen=True)
 class Wait:
-    """A SETLKW without an answer."""
+    """A SETLKW whose wait is on. by_message: it was answered, and a LOCK message will say how the wait ended; its place
+    is kept."""
 
     token: Hashable
     unique: int
     lock: Lock
+    by_message: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Woken:
     token: Hashable
     unique: int
     error: int
+    by_message: bool = False
 
 
 @dataclass
@@ -95,14 +98,15 @@ class LockTable:
             self._wake()
         return error
 
-    def wait(self, lock: Lock, token: Hashable, unique: int) -> int | None:
-        """SETLKW: the same; None: the request waits."""
+    def wait(self, lock: Lock, token: Hashable, unique: int, place: Callable[[], bool] | None = None) -> int | None:
+        """SETLKW: the same; None: the request waits. place: how it ends is told by a message; whether there is a place
+        for that."""
         error = self.set(lock)
         if error != errno.EAGAIN:
             return error
-        if len(self.waits) == self.most_waits:
+        if len(self.waits) == self.most_waits or (place is not None and not place()):
             return errno.ENOLCK
-        self.waits = (*self.waits, Wait(token, unique, lock))
+        self.waits = (*self.waits, Wait(token, unique, lock, place is not None))
         return None
 
     def unlock(self, node: int, owner: int, *, flock: bool) -> None:
@@ -121,15 +125,14 @@ class LockTable:
         return bool(waits)
 
     def forget(self, gone: Callable[[Hashable], bool]) -> None:
-        """Requests of a queue that was reset wait no more, and hear nothing."""
-        self.waits = tuple(wait for wait in self.waits if not gone(wait.token))
+        """Requests of a queue that was reset wait no more, and hear nothing. Those that were answered wait on."""
+        self.waits = tuple(wait for wait in self.waits if wait.by_message or not gone(wait.token))
         self._wake()
 
     def end_session(self, *, answer: bool) -> None:
-        """INIT and DESTROY, or (without an answer) a device reset."""
+        """INIT and DESTROY, or (without an answer) a device reset. Who would be told by a message is not."""
         self.held = ()
-        if not answer:
-            self.waits = ()
+        self.waits = tuple(wait for wait in self.waits if answer and not wait.by_message)
         self._end(self.waits, errno.EINTR)
 
     def _try(self, lock: Lock) -> int:
@@ -168,7 +171,8 @@ class LockTable:
                 return
 
     def _end(self, waits: tuple[Wait, ...], error: int) -> None:
-        self.woken = (*self.woken, *(Woken(wait.token, wait.unique, error) for wait in waits))
+        woken = (Woken(wait.token, wait.unique, error, wait.by_message) for wait in waits)
+        self.woken = (*self.woken, *woken)
         self.waits = tuple(wait for wait in self.waits if not any(wait is ended for ended in waits))
 
 

@@ -1,4 +1,4 @@
-"""Rows that the file system in hardware does without: extended attributes, holes, copies, polling.
+"""Rows that the file system in hardware does without: extended attributes, holes, copies.
 
 A firmware that serves more (Config.served) has them. What they do follows Linux's man pages and fs/fuse.
 """
@@ -20,9 +20,6 @@ XATTRS_OF_INODE = 65536
 """Bytes of names and values that one inode can have; as much as listxattr(2) can tell."""
 
 SEEK_DATA, SEEK_HOLE = 3, 4
-POLL_ALWAYS = 0x0145
-"""POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM: a file is always ready."""
-
 
 # ---- extended attributes ----
 
@@ -133,10 +130,3 @@ def copy_file_range(state: State, request: Request) -> bytes:
     if request.opcode is Opcode.COPY_FILE_RANGE_64:
         return bytes(fuse.FuseCopyFileRangeOut(size))
     return bytes(fuse.FuseWriteOut(size=size))
-
-
-def poll(state: State, request: Request) -> bytes:
-    """POLL."""
-    want = request.body(fuse.FusePollIn)
-    state.opened(request, want.fh)
-    return bytes(fuse.FusePollOut(revents=want.events & POLL_ALWAYS))

@@ -5,11 +5,15 @@ from __future__ import annotations
 import errno
 
 from virtiofs_model.layouts import fuse
-from virtiofs_model.layouts.fuse_constants import Fattr
+from virtiofs_model.layouts.fuse_constants import FUSE_POLL_SCHEDULE_NOTIFY, Fattr
 from virtiofs_model.ramfs import files
 from virtiofs_model.ramfs.inode import PERMISSIONS, FsError, Inode, Time
 from virtiofs_model.ramfs.message import Request
+from virtiofs_model.ramfs.notices import POLL_BYTES
 from virtiofs_model.ramfs.state import State
+
+POLL_ALWAYS = 0x0145
+"""POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM: a file is always ready."""
 
 O_ACCMODE = 0o3  # Linux's open flags travel as they are
 O_TRUNC = 0o1000
@@ -85,6 +89,19 @@ def sync(state: State, request: Request) -> bytes:
     """FLUSH, FSYNC and FSYNCDIR, whose structures all begin with fh."""
     state.opened(request, request.body(fuse.FuseFsyncIn).fh)
     return b""
+
+
+def poll(state: State, request: Request) -> bytes:
+    """POLL: ENOMEM where the driver asks to be told of changes and there is no place for that."""
+    want = request.body(fuse.FusePollIn)
+    inode = state.opened(request, want.fh)
+    if want.flags & FUSE_POLL_SCHEDULE_NOTIFY and state.notices.enabled:
+        polls = state.polls
+        if not polls.knows(want.kh) and (polls.full or not state.notices.room(POLL_BYTES)):
+            raise FsError(errno.ENOMEM)
+        state.tree.journal.save(polls)
+        polls.put(want.kh, inode.nodeid)
+    return bytes(fuse.FusePollOut(revents=want.events & POLL_ALWAYS))
 
 
 def read(state: State, request: Request) -> bytes:

@@ -10,6 +10,7 @@ from virtiofs_model.ramfs import rows_files
 from virtiofs_model.ramfs.inode import FsError
 from virtiofs_model.ramfs.locks import LAST_BYTE, Lock, LockType, is_valid
 from virtiofs_model.ramfs.message import Request
+from virtiofs_model.ramfs.notices import LOCK_BYTES
 from virtiofs_model.ramfs.state import State, Waits
 
 
@@ -46,10 +47,12 @@ def setlk(state: State, request: Request) -> bytes:
 def setlkw(state: State, request: Request) -> bytes:
     """SETLKW: ENOLCK; it may have to wait."""
     lock = _wanted(state, request)
+    by_message = state.config.lock_messages and state.notices.enabled
     state.tree.journal.save(state.locks)
-    error = state.locks.wait(lock, request.token, request.header.unique)
+    place = (lambda: state.notices.room(LOCK_BYTES)) if by_message else None
+    error = state.locks.wait(lock, request.token, request.header.unique, place)
     if error is None:
-        raise Waits
+        raise Waits(by_message)
     if error:
         raise FsError(error)
     return b""
@@ -73,4 +76,6 @@ def release(state: State, request: Request) -> bytes:
         state.locks.unlock(inode.nodeid, want.lock_owner, flock=True)
     if inode.opens == 1:
         state.locks.drop(inode.nodeid)
+        state.tree.journal.save(state.polls)
+        state.polls.take(inode.nodeid)
     return rows_files.release(state, request)

@@ -54,7 +54,7 @@ def interrupt(state: State, request: Request) -> bytes:
 
 def notify_reply(state: State, request: Request) -> None:
     """NOTIFY_REPLY."""
-    return None
+    state.on_notify_reply(request.message)
 
 
 def statfs(state: State, request: Request) -> bytes:

@@ -16,6 +16,7 @@ from virtiofs_model.layouts.fuse_operations import IN_HEADER_SIZE, OPERATIONS, O
 from virtiofs_model.ramfs import rows_directories, rows_extended, rows_files, rows_locks, rows_names, rows_session
 from virtiofs_model.ramfs.inode import FsError
 from virtiofs_model.ramfs.message import Request
+from virtiofs_model.ramfs.notices import WAITS_BY_MESSAGE, Notice, lock_message
 from virtiofs_model.ramfs.state import Config, NoRoom, Row, State, Waits
 from virtiofs_model.ramfs.tree import Tree
 
@@ -61,7 +62,7 @@ ROWS: dict[Opcode, Row] = {
     Opcode.LSEEK: rows_extended.lseek,
     Opcode.COPY_FILE_RANGE: rows_extended.copy_file_range,
     Opcode.COPY_FILE_RANGE_64: rows_extended.copy_file_range,
-    Opcode.POLL: rows_extended.poll,
+    Opcode.POLL: rows_files.poll,
     Opcode.GETLK: rows_locks.getlk,
     Opcode.SETLK: rows_locks.setlk,
     Opcode.SETLKW: rows_locks.setlkw,
@@ -78,7 +79,8 @@ LateReply = tuple[Hashable, bytes]
 class RamfsServer(State):
     """A FuseServer on a Tree. handle() never raises for anything a client can send.
 
-    A request that waits for a lock is answered by late_replies(), behind the handle() that ends its wait.
+    A request that waits for a lock is answered by late_replies(), behind the handle() that ends its wait, or told by
+    take_notices().
     undo: keep what is needed to take requests back (`tree.journal`); the caller then has to forget it in time.
     """
 
@@ -98,6 +100,7 @@ class RamfsServer(State):
         request by.
         """
         reply = self._handle(message, len(message) if length is None else length, writable, token)
+        self._tell_woken()
         if not self.undo:
             self.tree.journal.forget()
         return reply
@@ -105,14 +108,32 @@ class RamfsServer(State):
     def late_replies(self) -> list[LateReply]:
         """Replies to requests whose wait has ended since this was asked, in that order. They follow the reply to the
         request that ended them, unless that was INIT or DESTROY."""
-        woken = self.locks.woken
+        woken = [one for one in self.locks.woken if not one.by_message]
         if not woken:
             return []
         self.tree.journal.save(self.locks)
-        self.locks.woken = ()
+        self.locks.woken = tuple(one for one in self.locks.woken if one.by_message)
         if not self.undo:
             self.tree.journal.forget()
         return [(one.token, reply_bytes(-one.error, one.unique, b"")) for one in woken]
+
+    def take_notices(self) -> list[Notice]:
+        """LOCK and POLL messages to be stored now, in order. Their places were kept until this is asked."""
+        said = self.notices.said
+        if said:
+            self.tree.journal.save(self.notices)
+            self.notices.said = ()
+            if not self.undo:
+                self.tree.journal.forget()
+        return list(said)
+
+    def _tell_woken(self) -> None:
+        """Waits that ended while a message is to say so: it takes the place that was kept."""
+        told = [one for one in self.locks.woken if one.by_message]
+        if told:
+            self.tree.journal.save(self.locks)
+            self.locks.woken = tuple(one for one in self.locks.woken if not one.by_message)
+            self.say(*(Notice(lock_message(one), one.token) for one in told))
 
     def reset(self) -> None:
         """Device reset: the session ends, contents stay. What waits is never answered."""
@@ -124,6 +145,7 @@ class RamfsServer(State):
         """Queue reset: those that wait, and that `gone` says of by their token, are never answered."""
         self.tree.journal.save(self.locks)
         self.locks.forget(gone)
+        self._tell_woken()
         if not self.undo:
             self.tree.journal.forget()
 
@@ -157,8 +179,8 @@ class RamfsServer(State):
         except NoRoom:
             self.tree.journal.rollback(mark)
             return None
-        except Waits:
-            return NOT_YET
+        except Waits as waits:
+            return reply_bytes(WAITS_BY_MESSAGE, header.unique, b"") if waits.by_message else NOT_YET
         return None if payload is None else reply_bytes(0, header.unique, payload)
 
 

@@ -11,6 +11,8 @@ from virtiofs_model.layouts.fuse_constants import Fopen, InitFlag, Opcode
 from virtiofs_model.ramfs.inode import PAGE, FsError, Inode, Time
 from virtiofs_model.ramfs.locks import LockTable
 from virtiofs_model.ramfs.message import Request
+from virtiofs_model.ramfs.notices import LOCK_BYTES, POLL_BYTES, Notice, Notices
+from virtiofs_model.ramfs.polls import PollTable
 from virtiofs_model.ramfs.tree import Tree
 
 MAJOR = 7
@@ -36,14 +38,14 @@ SERVED = frozenset(
         Opcode.STATFS, Opcode.RELEASE, Opcode.FSYNC, Opcode.FLUSH, Opcode.INIT, Opcode.OPENDIR, Opcode.READDIR,
         Opcode.RELEASEDIR, Opcode.FSYNCDIR, Opcode.ACCESS, Opcode.CREATE, Opcode.INTERRUPT, Opcode.DESTROY,
         Opcode.NOTIFY_REPLY, Opcode.BATCH_FORGET, Opcode.FALLOCATE, Opcode.READDIRPLUS, Opcode.RENAME2, Opcode.TMPFILE,
-        Opcode.GETLK, Opcode.SETLK, Opcode.SETLKW,
+        Opcode.GETLK, Opcode.SETLK, Opcode.SETLKW, Opcode.POLL,
     )
 )  # fmt: skip
 """The opcodes of the table in docs/file-system.md."""
 
 EXTENDED = SERVED | {
     Opcode.SETXATTR, Opcode.GETXATTR, Opcode.LISTXATTR, Opcode.REMOVEXATTR, Opcode.LSEEK, Opcode.COPY_FILE_RANGE,
-    Opcode.COPY_FILE_RANGE_64, Opcode.POLL,
+    Opcode.COPY_FILE_RANGE_64,
 }  # fmt: skip
 """What the golden file system can serve beyond that, behind firmware."""
 
@@ -53,14 +55,19 @@ class NoRoom(Exception):
 
 
 class Waits(Exception):
-    """The request waits for a lock: its answer comes when the wait ends."""
+    """The request waits for a lock: its answer comes when the wait ends. by_message: it comes at once, and says so."""
+
+    def __init__(self, by_message: bool) -> None:
+        super().__init__(by_message)
+        self.by_message = by_message
 
 
 @dataclass(frozen=True)
 class Config:
     """What INIT grants and which opcodes are served. max_write: bytes of one READ or WRITE; valid_seconds: how long
     the client may cache names and attributes; listing_bytes: of the records of one listing reply, at most; keep_cache:
-    contents stay cached when a file is opened; negative_entries: that a name is missing may be cached, too."""
+    contents stay cached when a file is opened; negative_entries: that a name is missing may be cached, too;
+    lock_messages: where the driver negotiated the feature, the end of a wait for a lock is told by a message."""
 
     max_write: int = 1 << 20
     max_pages: int = 256
@@ -72,6 +79,7 @@ class Config:
     listing_bytes: int = PAGE - 16
     keep_cache: bool = False
     negative_entries: bool = False
+    lock_messages: bool = False
     served: frozenset[Opcode] = SERVED
 
     @staticmethod
@@ -89,13 +97,17 @@ class Session:
 
 
 class State:
-    """A file system, its session, and its locks."""
+    """A file system, its session, its locks, and who polls it. on_notify_reply: told of a NOTIFY_REPLY, of which at
+    least the first bytes are at hand."""
 
     def __init__(self, tree: Tree | None = None, config: Config | None = None) -> None:
         self.tree = tree or Tree()
         self.config = config or Config()
         self.session = Session()
         self.locks = LockTable()
+        self.polls = PollTable()
+        self.notices = Notices()
+        self.on_notify_reply: Callable[[bytes], None] = lambda message: None
 
     @property
     def minor(self) -> int | None:
@@ -111,9 +123,24 @@ class State:
         self.tree.end_session()
         self.tree.journal.save(self.session)
         self.tree.journal.save(self.locks)
+        self.tree.journal.save(self.polls)
         self.locks.end_session(answer=answer)
+        self.polls.clear()
         self.session.minor = minor
         self.session.number += 1
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of the message store that are kept for what is not said yet, or said and not stored."""
+        waits = sum(wait.by_message for wait in self.locks.waits)
+        said = sum(len(notice.message) for notice in self.notices.said)
+        return LOCK_BYTES * waits + POLL_BYTES * len(self.polls.polls) + said
+
+    def say(self, *notices: Notice) -> None:
+        """These are to be stored now; their places were kept."""
+        if notices:
+            self.tree.journal.save(self.notices)
+            self.notices.said = (*self.notices.said, *notices)
 
     # ---- what a request names ----
 

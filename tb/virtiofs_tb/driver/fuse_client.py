@@ -34,9 +34,14 @@ MAX_ERRNO = 511
 """Linux refuses replies with error <= -512."""
 
 
+WAITS = 1
+"""fuse_out_header.error of a SETLKW whose end a LOCK message will tell (docs/notifications.md)."""
+
+
 @dataclass(frozen=True)
 class Reply:
-    """What came back. used: the chain's used length; error: 0 or -errno; payload: the bytes after fuse_out_header."""
+    """What came back. used: the chain's used length; error: 0, -errno or WAITS; payload: the bytes after
+    fuse_out_header."""
 
     used: int
     error: int
@@ -173,7 +178,8 @@ class FuseClient:
             raise DriverError(f"fuse_out_header.len of {name}", header.len, used, "FS-REQ-DI1")
         if header.unique != unique:
             raise DriverError(f"fuse_out_header.unique of {name}", header.unique, unique, "FS-REQ-DI1")
-        if not -MAX_ERRNO <= header.error <= 0:
+        waits = opcode is Opcode.SETLKW and header.error == WAITS
+        if not -MAX_ERRNO <= header.error <= 0 and not waits:
             raise DriverError(f"fuse_out_header.error of {name}", header.error, "0 or -errno", "FS-REQ-DI1")
         if header.error and used != OUT_HEADER_SIZE:
             raise DriverError(f"used length of {name} with error {header.error}", used, OUT_HEADER_SIZE, "FS-REQ-DI1")

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 
 from virtiofs_model.layouts import fuse
-from virtiofs_model.layouts.fuse_constants import FUSE_LK_FLOCK, FUSE_RELEASE_FLOCK_UNLOCK, Opcode
-from virtiofs_tb.host.port import HostPort, Task
+from virtiofs_model.layouts.fuse_constants import (
+    FUSE_LK_FLOCK,
+    FUSE_RELEASE_FLOCK_UNLOCK,
+    NOTIFY_CODE_LOCK,
+    Opcode,
+)
+from virtiofs_tb.host.port import Event, HostPort, Task
 
-from .fuse_client import FuseClient
+from .errors import DriverError
+from .fuse_client import WAITS, FuseClient
+from .notify_pool import Notification, NotifyPool
 from .virtqueue import Virtqueue
 
 F_RDLCK, F_WRLCK, F_UNLCK = 0, 1, 2
 LAST_BYTE = (1 << 63) - 1
+LOCK_SIZE = 32
+_LOCK_OUT = struct.Struct("<QiI")  # unique, error, padding
 
 
 @dataclass(frozen=True)
@@ -28,16 +38,57 @@ ALL_BYTES = Range()
 
 @dataclass
 class Waiter:
-    """A SETLKW under way. task: gives its errno."""
+    """A SETLKW under way. task: gives its errno; told: it was answered that a LOCK message will tell."""
 
     unique: int
     task: Task[int]
+    told: Event
+
+
+class LockMessages:
+    """Takes LOCK messages off the notification queue, in the order in which they come; others stay with the pool."""
+
+    def __init__(self, host: HostPort, pool: NotifyPool) -> None:
+        self.endings: list[tuple[int, int]] = []  # unique and errno
+        self._unclaimed: list[tuple[int, int]] = []
+        self._news = host.event()
+        self._pool = pool
+        pool.on_message = self._take
+
+    def _take(self, notification: Notification) -> None:
+        if notification.code != NOTIFY_CODE_LOCK:
+            self._pool.received.append(notification)
+            return
+        if len(notification.message) != LOCK_SIZE:
+            raise DriverError("length of a LOCK message", len(notification.message), LOCK_SIZE, "FS-NQ-DI1")
+        unique, error, padding = _LOCK_OUT.unpack(notification.payload)
+        if padding:
+            raise DriverError("padding of a LOCK message", padding, 0, "FS-NQ-DI1")
+        self.endings.append((unique, -error))
+        self._unclaimed.append((unique, -error))
+        self._news.set()
+
+    async def ending(self, unique: int) -> int:
+        """The errno with which the wait of a SETLKW ends, however late."""
+        while True:
+            for claimed in self._unclaimed:
+                if claimed[0] == unique:
+                    self._unclaimed.remove(claimed)
+                    return claimed[1]
+            self._news.clear()
+            await self._news.wait()
 
 
 class FileLocks:
-    """Locks of one inode that is open. Errors come back as positive numbers of errno, 0 for success."""
+    """Locks of one inode that is open. Errors come back as positive numbers of errno, 0 for success.
 
-    def __init__(self, host: HostPort, client: FuseClient, nodeid: int, fh: int) -> None:
+    messages: who knows the LOCK messages, where they are on.
+    """
+
+    def __init__(
+        self, host: HostPort, client: FuseClient, nodeid: int, fh: int, messages: LockMessages | None = None
+    ) -> None:
+        self._messages = messages
         self.nodeid = nodeid
         self.fh = fh
         self._host = host
@@ -83,11 +134,18 @@ class FileLocks:
     ) -> Waiter:
         """SETLKW. It may wait for ever."""
         message = self.build(Opcode.SETLKW, owner, kind, what, flock)
+        unique, told = int.from_bytes(message[8:16], "little"), self._host.event()
 
         async def answer() -> int:
-            return -(await self._client.request(message, queue=queue, timeout_ps=None)).error
+            error = (await self._client.request(message, queue=queue, timeout_ps=None)).error
+            if error != WAITS:
+                return -error
+            if self._messages is None:
+                raise DriverError(f"error of SETLKW (unique {unique})", error, "0 or -errno", "FS-REQ-DI1")
+            told.set()
+            return await self._messages.ending(unique)
 
-        return Waiter(int.from_bytes(message[8:16], "little"), self._host.spawn(answer()))
+        return Waiter(unique, self._host.spawn(answer()), told)
 
     async def flush(self, owner: int) -> int:
         """FLUSH, as close(2) of any descriptor."""

@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from virtiofs_model.layouts.fuse import FuseNotifyInvalInodeOut
 from virtiofs_model.layouts.fuse_constants import NotifyCode
 from virtiofs_model.layouts.fuse_operations import OUT_HEADER_SIZE
+from virtiofs_model.ramfs.announce import changes_contents
 from virtiofs_model.registers import NotifyPolicy
 from virtiofs_tb.scoreboards.dpu_happenings import DpuHappening
+from virtiofs_tb.scoreboards.happenings import ENDLESS
+from virtiofs_tb.scoreboards.polls import Change, PollLedger, Woken, kh_of
 from virtiofs_tb.scoreboards.reply_text import subject
 
 CODES = frozenset((NotifyCode.INVAL_INODE, NotifyCode.INVAL_ENTRY, NotifyCode.DELETE, NotifyCode.INC_EPOCH))
@@ -70,6 +73,23 @@ class Session:
     asked: list[Asked] = field(default_factory=list)
     delivered: list[Delivery] = field(default_factory=list)
     forgotten: list[tuple[int, set[int]]] = field(default_factory=list)
+    polls: PollLedger = field(default_factory=PollLedger)
+
+    def woken(self, delivery: Delivery) -> None:
+        """A POLL message was delivered."""
+        woken = Woken(kh_of(delivery.data), delivery.t_ps, delivery.seq, len(self.delivered))
+        self.polls.told(woken)
+        waiting = [put.place for put in self.polls.puts if put.kh == woken.kh and put.place.until == ENDLESS]
+        for number, place in enumerate(waiting):
+            if number:
+                place.maybe_gone = True  # the `kh` may have been the same one in the table
+            else:
+                place.until = delivery.seq
+
+    def undelivered(self, overhead: int) -> int:
+        """Bytes of announcements that may be in the store, with so many more for each."""
+        caused = sum(len(one.message) + overhead for asked in self.asked for one in _expected(asked) if one.allowed)
+        return max(0, caused - sum(len(one.data) + overhead for one in self.delivered))
 
     def judge(self, starved: bool) -> Iterator[Complaint]:
         """The first thing that is wrong, which others may follow from. starved: there may be messages that no buffer
@@ -79,6 +99,31 @@ class Session:
             yield from _in_order(expected, self.delivered, starved)
         else:
             yield from _covered(self, expected, starved)
+        yield from self._of_polls(starved)
+
+    def _of_polls(self, starved: bool) -> Iterator[Complaint]:
+        """Under hold, what polls tell stands behind the announcements of the change."""
+        changes: list[Change] = []
+        behind = 0
+        for asked in self.asked:
+            expected = list(_expected(asked))
+            behind += sum(one.required for one in expected)
+            happening = asked.happening
+            changes += [
+                Change(
+                    announcement.holder,
+                    happening.begin,
+                    happening.end,
+                    behind if self.policy is NotifyPolicy.HOLD else 0,
+                )
+                for announcement in happening.announced
+                if changes_contents(announcement.message)
+            ]
+        for about, wanted, seen in self.polls.judge(changes, starved):
+            if isinstance(about, Woken):
+                yield Complaint(about.t_ps, about.seq, f"the POLL message with kh {about.kh:#x}", wanted, seen)
+            else:
+                yield Complaint(about.t_ps, about.end, f"POLL of inode {about.node:#x}", wanted, seen)
 
 
 def _expected(asked: Asked) -> Iterator[_Expected]:

@@ -46,5 +46,10 @@ class Scoreboard:
         """What is open and owed by nobody, in words, for a run that does not end."""
         return []
 
+    def has_notification_buffer(self) -> bool:
+        """Whether a buffer of the driver is on queue 1, and may still be used."""
+        queue = self.observer.rings.queues.get(1)
+        return queue is not None and queue.notification and not self.observer.virtio.needs_reset and bool(queue.open)
+
     def finish(self, t_ps: int, seq: int) -> None:
         """The run is over and drained: whatever is still owed is a failure."""

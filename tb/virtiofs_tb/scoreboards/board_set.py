@@ -68,8 +68,13 @@ class ScoreboardSet:
         announcements = boards.get(AnnouncementScoreboard)
         if isinstance(notifications, NotificationScoreboard) and isinstance(announcements, AnnouncementScoreboard):
             notifications.announced = announcements.takes
+            notifications.kept = announcements.kept
+            announcements.stored = notifications.stored
         if isinstance(file_system, FileSystemScoreboard) and isinstance(announcements, AnnouncementScoreboard):
             file_system.tell_asked = announcements.asked
+            file_system.tell_answered = announcements.answered
+            file_system.lacks_room = announcements.lacks_room
+            announcements.lock_told = file_system.lock_told
             announcements.explained = file_system.explained
 
     def _report(self, failure: Failure) -> None:

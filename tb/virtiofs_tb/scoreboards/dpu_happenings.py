@@ -50,5 +50,6 @@ class StrapHappening(Happening):
                 server.config,
                 keep_cache=bool(self.value & CacheOption.KEEP_CACHE),
                 negative_entries=bool(self.value & CacheOption.NEGATIVE_ENTRIES),
+                lock_messages=bool(self.value & CacheOption.LOCK_MESSAGES),
             )
         return True

@@ -9,13 +9,17 @@ It judges where the ramfs engine answers: `engage` says so, or the DPU's write t
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 
 from virtiofs_model.engine import HEAD_BYTES_MAX
 from virtiofs_model.layouts.dpu import DpuRegister
+from virtiofs_model.layouts.fuse_constants import FUSE_KERNEL_VERSION, Opcode
+from virtiofs_model.layouts.virtio import Feature
 from virtiofs_model.ramfs import NOT_YET, Limits, RamfsServer, Tree
 from virtiofs_model.ramfs.inode import Time
 from virtiofs_model.ramfs.message import unread
+from virtiofs_model.ramfs.polls import PollTable
 from virtiofs_tb.profile import Profile
 from virtiofs_tb.scoreboards.base import Scoreboard
 from virtiofs_tb.scoreboards.clock import Move
@@ -35,10 +39,12 @@ from virtiofs_tb.scoreboards.events import (
 from virtiofs_tb.scoreboards.explain import Explainer
 from virtiofs_tb.scoreboards.happenings import (
     ENDLESS,
+    KEEPS_PLACE,
     Happening,
     RequestHappening,
     ResetHappening,
 )
+from virtiofs_tb.scoreboards.lock_messages import LockMessages, is_lock, lock_text, waits_by_message
 from virtiofs_tb.scoreboards.memory_map import READABLE, WRITABLE
 from virtiofs_tb.scoreboards.observer import Observer
 from virtiofs_tb.scoreboards.reply_text import difference, opcode_name, reply_text, subject
@@ -50,7 +56,9 @@ CLOCK_SLACK_PS = 1_000_000
 
 
 class FileSystemScoreboard(Scoreboard):
-    """Judge of what the file system in the endpoint does. tell_asked: told of each request of the DPU."""
+    """Judge of what the file system in the endpoint does. tell_asked: told of each request of the DPU; lacks_room: says
+    of one that may need a place in the message store whether it was without; tell_answered: told of each request of the
+    driver that did not wait."""
 
     name = "file_system"
 
@@ -70,7 +78,10 @@ class FileSystemScoreboard(Scoreboard):
         self._moving: list[tuple[int, Move]] = []  # moves that may still be to come, and when they were written (ps)
         self._reset_seq = 0
         self._of_dpu: DpuHappening | None = None  # a request of the DPU that is under way
+        self._locks = LockMessages()
         self.tell_asked: Callable[[DpuHappening], None] = lambda happening: None
+        self.lacks_room: Callable[[RequestHappening], bool] = refused_for_room
+        self.tell_answered: Callable[[RequestHappening], None] = lambda request: None
         self._explainer = self._fresh()
 
     def engage(self, limits: Limits | None = None) -> None:
@@ -80,7 +91,9 @@ class FileSystemScoreboard(Scoreboard):
         self._explainer = self._fresh()
 
     def _fresh(self) -> Explainer:
-        return Explainer(RamfsServer(Tree(self._limits), undo=True))
+        server = RamfsServer(Tree(self._limits), undo=True)
+        server.polls = PollsElsewhere()
+        return Explainer(server)
 
     # ---- requests ----
 
@@ -132,12 +145,45 @@ class FileSystemScoreboard(Scoreboard):
         if wait is not None:
             self.count("request that waited")
             wait.reply, wait.written, wait.until, wait.t_ps = reply, rank, event.seq, event.t_ps
+            self._keeps_place(wait)
             self._answered(wait)
             return
         request.reply, request.end, request.rank, request.t_ps = reply, event.seq, rank, event.t_ps
         if isinstance(request, WaitHappening):
             request.written, request.until = rank, event.seq
+        self._keeps_place(request)
+        self.tell_answered(request)
+        if request.opcode == Opcode.INIT and begins_session(request.message, reply):
+            self._locks.clear()  # who waited is not told any more
         self._happened(request)
+
+    def _keeps_place(self, request: RequestHappening) -> None:
+        """A request was answered that may need a place in the message store."""
+        if request.opcode in KEEPS_PLACE:
+            request.lacks_room = self.lacks_room(request)
+        if isinstance(request, WaitHappening) and waits_by_message(request.reply):
+            self.count("request that a LOCK message follows")
+            self._locks.asked(request)
+
+    def lock_told(self, data: bytes, t_ps: int, seq: int) -> bool:
+        """A LOCK message was delivered that no mailbox gave; whether this scoreboard can judge it."""
+        if not self._engaged:
+            return False
+        self.count("LOCK message")
+        wait = self._locks.about(data)
+        if wait is not None:
+            ending = wait.ending
+            ending.reply, ending.written, ending.until, ending.t_ps = data, seq, seq, t_ps
+            self._answered(ending)
+            return True
+        asked = (self._request(chain, 0, 0) for chain in self._last_data)
+        early = any(one is not None and may_wait(one.message) and one.message[8:16] == data[16:24] for one in asked)
+        self.fail(
+            t_ps, seq, lock_text(data), "FS-NQ-DI1",
+            "the reply to that SETLKW first" if early else "somebody who waits for a message, and was told nothing yet",
+            "it is open" if early else "nobody",
+        )  # fmt: skip
+        return True
 
     def _request(self, chain: Chain, since: int, begin: int) -> RequestHappening | None:
         """The request of a chain; None where not even its head was read."""
@@ -151,6 +197,7 @@ class FileSystemScoreboard(Scoreboard):
         return kind(
             begin, ENDLESS, 0, message=bytes(store.data[:have]), length=size, writable=chain.writable,
             where=str(chain), since=since, express=chain.queue.index == 0,
+            notifies=self.observer.virtio.negotiated(Feature.FS_NOTIFICATION),
         )  # fmt: skip
 
     def _settle(self, t_ps: int, seq: int) -> None:
@@ -242,7 +289,8 @@ class FileSystemScoreboard(Scoreboard):
         self._given_up = False
 
     def _nothing_is_open(self) -> None:
-        for table in (self._first_data, self._last_data, self._asked, self._first_write, self._waits, self._watch):
+        tables = (self._first_data, self._last_data, self._asked, self._first_write, self._waits, self._watch)
+        for table in (*tables, self._locks):
             table.clear()
 
     # ---- the verdict ----
@@ -282,6 +330,9 @@ class FileSystemScoreboard(Scoreboard):
             after = f", whose wait {subject(culprit.message)} in {culprit.where} ends"
             culprit, expected = culprit.denied
         what, wanted, seen = difference(culprit.message, expected, culprit.reply)
+        if isinstance(culprit, WaitHappening) and culprit.reply is not None and is_lock(culprit.reply):
+            what, seen = "the message about it", lock_text(culprit.reply)
+            wanted = lock_text(expected if expected is not None else culprit.fate.reply)
         if expected == culprit.reply:
             what, wanted, seen = "place among the replies", "that in which waits end", "another one"
         self.fail(
@@ -292,7 +343,7 @@ class FileSystemScoreboard(Scoreboard):
     def waiting(self) -> list[str]:
         if self._given_up:
             return []
-        waits = [wait for wait in self._waits.values() if wait.fate.reply == NOT_YET]
+        waits = [*(wait for wait in self._waits.values() if wait.fate.reply == NOT_YET), *self._locks.on()]
         return [f"{self.name}: {subject(wait.message)} in {wait.where} waits for a lock" for wait in waits]
 
     def finish(self, t_ps: int, seq: int) -> None:
@@ -307,3 +358,31 @@ class FileSystemScoreboard(Scoreboard):
                     t_ps, seq, f"{subject(wait.message)} in {wait.where}, whose wait has ended", "FS-REQ-DI1",
                     reply_text(wait.fate.reply), "still open",
                 )  # fmt: skip
+        for wait in self._locks.owed() if self.has_notification_buffer() else ():
+            self.fail(
+                t_ps, seq, f"{subject(wait.message)} in {wait.where}, whose wait has ended", "FS-NQ-DI1",
+                lock_text(wait.ending.fate.reply), "not delivered",
+            )  # fmt: skip
+
+
+def refused_for_room(request: RequestHappening) -> bool:
+    """Whether it was refused as one that finds no place: taken for true where nobody knows what the store holds."""
+    return errno_of(request.reply) in (errno.ENOLCK, errno.ENOMEM)
+
+
+def errno_of(reply: bytes | None) -> int:
+    """The positive errno of a reply, 0 for success and for none."""
+    return 0 if reply is None else -int.from_bytes(reply[4:8], "little", signed=True)
+
+
+def begins_session(message: bytes, reply: bytes | None) -> bool:
+    """Whether an INIT was answered with a session (docs/file-system.md: a newer major version gets an answer alone)."""
+    major = int.from_bytes(message[40:44], "little")
+    return reply is not None and not any(reply[4:8]) and major <= FUSE_KERNEL_VERSION
+
+
+class PollsElsewhere(PollTable):
+    """Who polls a file is judged with what he is told (polls.py)."""
+
+    def put(self, kh: int, node: int) -> None:
+        """Nothing is put down here."""

@@ -23,10 +23,13 @@ OVERTAKING = frozenset((Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT))
 
 _FAR = frozenset((Opcode.INIT, Opcode.DESTROY))
 _NEAR = frozenset((Opcode.GETATTR, Opcode.READ, Opcode.READLINK, Opcode.ACCESS))
-_SYNC = frozenset((Opcode.FLUSH, Opcode.FSYNC, Opcode.FSYNCDIR))
+_SYNC = frozenset((Opcode.FLUSH, Opcode.FSYNC, Opcode.FSYNCDIR, Opcode.POLL))
 _CHANGE = frozenset((Opcode.WRITE, Opcode.SETATTR, Opcode.FALLOCATE))
 _LOCKS = frozenset((Opcode.GETLK, Opcode.SETLK, Opcode.SETLKW, Opcode.INTERRUPT))
-_NO_LOCKS = _NEAR | _CHANGE | {Opcode.FSYNC, Opcode.FSYNCDIR, Opcode.STATFS, Opcode.LOOKUP, Opcode.READDIR}
+_NO_LOCKS = _NEAR | _CHANGE | (_SYNC - {Opcode.FLUSH}) | {Opcode.STATFS, Opcode.LOOKUP, Opcode.READDIR}
+KEEPS_PLACE = frozenset((Opcode.SETLKW, Opcode.POLL))
+"""Those that may need a place in the message store."""
+
 TIMED = _CHANGE | {
     Opcode.SYMLINK, Opcode.MKNOD, Opcode.MKDIR, Opcode.UNLINK, Opcode.RMDIR, Opcode.RENAME, Opcode.RENAME2, Opcode.LINK,
     Opcode.OPEN, Opcode.CREATE, Opcode.TMPFILE,
@@ -70,7 +73,8 @@ class Happening:
 class RequestHappening(Happening):
     """A request. message: its bytes as they were read; length: how many it has; reply: what was seen (None: used
     length 0); since: when the first of its bytes was read, from when on its time may be (0: `begin`); express: it came
-    on the queue for requests that overtake. expected: what the golden file system said when it was tried first; denied:
+    on the queue for requests that overtake; notifies: notifications were negotiated; lacks_room: it found no place in
+    the message store. expected: what the golden file system said when it was tried first; denied:
     a request that it let go on then, and how, while the endpoint did otherwise."""
 
     message: bytes = b""
@@ -80,6 +84,8 @@ class RequestHappening(Happening):
     where: str = ""
     since: int = 0
     express: bool = False
+    notifies: bool = False
+    lacks_room: bool = False
     expected: list[bytes | None] = field(default_factory=list)
     denied: tuple[RequestHappening, bytes | None] | None = None
 
@@ -106,6 +112,9 @@ class RequestHappening(Happening):
         timed = self.opcode in TIMED
         if timed:
             golden.server.tree.set_time(golden.clock.mark)
+        elif self.opcode in KEEPS_PLACE:
+            golden.server.notices.enabled = self.notifies
+            golden.server.notices.room = lambda size: not self.lacks_room
         reply = golden.server.handle(self.message, self.writable, self.length, self)
         if not timed or reply is None or any(reply[4:8]):
             return True, reply

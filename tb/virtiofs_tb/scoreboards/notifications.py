@@ -22,18 +22,21 @@ from virtiofs_tb.scoreboards.events import (
     DpuAccess,
     EngineNotifySeen,
     EngineReplySeen,
-    EngineRequestSeen,
     MailboxNotify,
     RegisterRead,
     ResetBegin,
     ResetDone,
     Tick,
 )
+from virtiofs_tb.scoreboards.file_system import begins_session
 from virtiofs_tb.scoreboards.fuse import Request
 from virtiofs_tb.scoreboards.observer import Observer
 from virtiofs_tb.scoreboards.ring_state import Chain
 
 OUT_HEADER_SIZE = 16
+RECENT = 4096
+"""Deliveries that are remembered."""
+
 NOTIFY_BUF_SIZE_AT = 40
 STRAP_NOTIFY_BUF_SIZE, MAILBOX_SUBMIT = 0x24, 0x304
 OPCODE_INIT = ((26).to_bytes(4, "little"), (26).to_bytes(4, "big"))
@@ -65,6 +68,7 @@ class NotificationScoreboard(Scoreboard):
     """Judge of the notification queue, the mailbox and the engine's notify stream.
 
     announced: who is asked whether a message is the endpoint's own: its bytes, its time, its place in the run's order.
+    kept: how many bytes of the store are kept for messages of its own, at least and at most, between two moments.
     """
 
     name = "notifications"
@@ -84,7 +88,11 @@ class NotificationScoreboard(Scoreboard):
         self._resetting = False
         self._fresh_result_seq = 0
         self._answer_seq = 0  # of the mailbox's last answer
+        self._renews = False  # an INIT that ends a session with another one was answered, and is not used
+        self._submitted = 0  # bytes of the message that is with the mailbox
+        self._recent: deque[tuple[int, int]] = deque(maxlen=RECENT)  # when a message was delivered, and its bytes
         self.announced: Callable[[bytes, int, int], bool] = lambda data, t_ps, seq: False
+        self.kept: Callable[[int, int], tuple[int, int]] = lambda begin, end: (0, 0)
 
     # ---- what is known of the device ----
 
@@ -110,6 +118,7 @@ class NotificationScoreboard(Scoreboard):
             self._buf_size = event.value
         elif event.address == MAILBOX_SUBMIT:
             self._submit_seq = event.seq
+            self._submitted = event.value
 
     def _negotiated(self) -> bool:
         virtio = self.observer.virtio
@@ -129,20 +138,31 @@ class NotificationScoreboard(Scoreboard):
         overhead = self.profile.dpu.message_overhead
         return sum(len(m.data) + overhead for m in self._mailbox) + sum(len(m.data) + overhead for m in self._engine)
 
+    def stored(self, begin: int, end: int) -> tuple[int, int]:
+        """Bytes that messages of the mailbox took between two moments: all the time, and at most at one of them."""
+        overhead = self.profile.dpu.message_overhead
+        stored = [message for message in self._mailbox if message.stored_seq < begin and message.sure]
+        if max(self._peak_ready, self._ready_buffers()):
+            stored = stored[1:]  # the first one may be on its way
+        left = sum(size + overhead for seq, size in self._recent if seq >= begin)
+        coming = self._submitted + overhead if self._submit_seq > self._answer_seq else 0
+        return sum(len(message.data) for message in stored), self._stored_bytes() + left + coming
+
     # ---- messages in ----
 
     def on_mailbox_notify(self, event: MailboxNotify) -> None:
         self.count("mailbox")
-        self._answer_seq = event.seq
+        last_answer, self._answer_seq = self._answer_seq, event.seq
         message, result = event.message, event.result
         reason = self._must_refuse(message)
         if result == NotifyResult.REFUSED.value:
-            if not reason and self._peak_bytes + len(message) + self.profile.dpu.message_overhead <= (
+            taken = self._peak_bytes + self.kept(last_answer, event.seq)[1]
+            if not reason and taken + len(message) + self.profile.dpu.message_overhead <= (
                 self.profile.dpu.message_store
             ):
                 self.fail(
                     event.t_ps, event.seq, f"message of {len(message)} bytes refused by the mailbox", "FS-NQ-DI2",
-                    f"room for it: at most {self._peak_bytes} of {self.profile.dpu.message_store} bytes are taken",
+                    f"room for it: at most {taken} of {self.profile.dpu.message_store} bytes are taken",
                     "refused",
                 )  # fmt: skip
             self._fresh()
@@ -153,8 +173,9 @@ class NotificationScoreboard(Scoreboard):
                 f"refused: {reason}", NotifyResult(result).name.lower(),
             )  # fmt: skip
             return
-        # The first message may be on its way, its place in the store free.
-        pending = sum(len(m.data) for m in self._mailbox) - (len(self._mailbox[0].data) if self._mailbox else 0)
+        pending = sum(len(m.data) for m in self._mailbox) + self.kept(last_answer, event.seq)[0]
+        if len(self._mailbox) and max(self._peak_ready, self._ready_buffers()):
+            pending -= len(self._mailbox[0].data)  # it may be on its way, its place in the store free
         if pending + len(message) > self.profile.dpu.message_store and not self._delivered:
             self.fail(
                 event.t_ps, event.seq, f"message of {len(message)} bytes kept by the mailbox", "FS-NQ-DI2",
@@ -215,11 +236,6 @@ class NotificationScoreboard(Scoreboard):
 
     # ---- the session, and replies that messages must not overtake ----
 
-    def on_engine_request(self, event: EngineRequestSeen) -> None:
-        if event.head[4:8] in OPCODE_INIT and self._init_used:
-            self._init_used = False
-            self._end_session()
-
     def _end_session(self) -> None:
         """A new session: what was stored for the old one may be gone."""
         for message in self._mailbox:
@@ -232,6 +248,10 @@ class NotificationScoreboard(Scoreboard):
         request = chain.request
         if isinstance(request, Request) and request.reply_seq == event.seq:
             self._replies[event.seq] = chain
+            head = bytes(chain.read_store.data[:44])
+            if head[4:8] in OPCODE_INIT and self._init_used and begins_session(head, event.immediate):
+                self._renews = True
+                self._end_session()
 
     def on_chain_ready(self, event: ChainReady) -> None:
         if event.chain.queue.notification and self._usable(event.chain):
@@ -276,6 +296,7 @@ class NotificationScoreboard(Scoreboard):
                 "none before the INIT reply is used",
                 "one is used",
             )
+        self._recent.append((event.seq, length))
         open_replies = {seq: str(reply) for seq, reply in self._replies.items() if not reply.dead}
         self._delivered.append(Delivery(data, event.t_ps, event.seq, open_replies))
         self._settle()
@@ -309,9 +330,11 @@ class NotificationScoreboard(Scoreboard):
             self._replies.pop(request.reply_seq, None)
         head = chain.read_store.data
         reply = chain.write_store.data
-        if head[4:8] in OPCODE_INIT and event.length >= OUT_HEADER_SIZE and not any(reply[4:8]):
-            if self._init_used and not isinstance(request, Request):
+        begins = event.length >= OUT_HEADER_SIZE and begins_session(bytes(head[:44]), bytes(reply[:OUT_HEADER_SIZE]))
+        if head[4:8] in OPCODE_INIT and begins:
+            if self._renews or (self._init_used and not isinstance(request, Request)):
                 self._end_session()  # an engine that is not seen: it began the new one some time before
+            self._renews = False
             self._init_used = True
 
     def _settle(self) -> None:
@@ -391,7 +414,7 @@ class NotificationScoreboard(Scoreboard):
         self._engine.clear()
         self._delivered.clear()
         self._replies.clear()
-        self._init_used = False
+        self._init_used = self._renews = False
         self._peak_bytes = self._peak_ready = 0
         self._submit_seq = 0
 

@@ -47,6 +47,18 @@ class WaitHappening(RequestHappening):
     until: int = ENDLESS
     written: int = 0
     fate: Fate = field(default_factory=Fate)
+    told: WaitHappening | None = None
+
+    @property
+    def ending(self) -> WaitHappening:
+        """How the wait ends where a LOCK message tells: the same request, with the message in the place of its reply.
+        It takes no place in the order itself."""
+        if self.told is None:
+            self.told = WaitHappening(
+                self.begin, ENDLESS, self.rank, self.t_ps, message=self.message, length=self.length, where=self.where,
+                until=ENDLESS,
+            )  # fmt: skip
+        return self.told
 
     @property
     def answered(self) -> bool:
@@ -76,15 +88,21 @@ class WaitHappening(RequestHappening):
 
 def owed(golden: Golden) -> list[WaitHappening]:
     """Those that the endpoint has answered, while they wait in the golden file system."""
-    waits = golden.server.locks.waits
-    return [wait.token for wait in waits if isinstance(wait.token, WaitHappening) and wait.token.answered]
+    found: list[WaitHappening] = []
+    for wait in golden.server.locks.waits:
+        if isinstance(wait.token, WaitHappening):
+            token = wait.token.ending if wait.by_message else wait.token
+            if token.answered:
+                found.append(token)
+    return found
 
 
 def wakes(golden: Golden, ender: Happening) -> bool:
     """Whether the endpoint answers as the golden file system does now, behind `ender`, to those whose wait it ended.
 
     Their answers are written in the order in which the waits ended and behind the ender's, but before that of the one
-    that ends the session; INTERRUPT, and whatever comes on the queue for requests that overtake, is in no order.
+    that ends the session; INTERRUPT, and whatever comes on the queue for requests that overtake, is in no order. LOCK
+    messages come in the order in which the waits ended.
     """
     after, before, ordered = 0, ENDLESS, False
     if isinstance(ender, RequestHappening) and ender.opcode != Opcode.INTERRUPT and not ender.express:
@@ -104,10 +122,21 @@ def wakes(golden: Golden, ender: Happening) -> bool:
         else:
             fate = Fate(reply, after, before)
             after = token.written if token.answered else after
-        if not token.given(golden, fate):
-            fit = False
-            if isinstance(ender, RequestHappening) and ender.denied is None:
-                ender.denied = (token, reply)
+        fit &= _fits(golden, ender, token, fate)
+    after = 0
+    for notice in golden.server.take_notices():
+        if isinstance(notice.token, WaitHappening):
+            ending = notice.token.ending
+            fit &= _fits(golden, ender, ending, Fate(notice.message, after))
+            after = ending.written if ending.answered else after
+    return fit
+
+
+def _fits(golden: Golden, ender: Happening, token: WaitHappening, fate: Fate) -> bool:
+    """Whether the endpoint has answered so, if it has."""
+    fit = token.given(golden, fate)
+    if not fit and isinstance(ender, RequestHappening) and ender.denied is None:
+        ender.denied = (token, fate.reply)
     return fit
 
 
