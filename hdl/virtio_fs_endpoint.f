@@ -130,8 +130,13 @@ ramfs/ramfs_short_message.sv
 ramfs/slot_queue.sv
 ramfs/storage_ram.sv
 ramfs/storage_windows.sv
+virtio/avail_packed.sv
+virtio/avail_split.sv
 virtio/chain_cursor.sv
-virtio/chain_fetch_split.sv
+virtio/chain_fetch.sv
+virtio/chain_link_packed.sv
+virtio/chain_link_split.sv
+virtio/chain_step.sv
 virtio/common_cfg.sv
 virtio/context_pool.sv
 virtio/context_table.sv

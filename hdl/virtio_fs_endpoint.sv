@@ -201,15 +201,6 @@ module virtio_fs_endpoint
     logic [15:0]                event_index;
     assign started = start_valid && start_ready;
 
-
-    scheduler #(.CONTEXTS(CONTEXTS), .NUM_REQUEST_QUEUES(NUM_REQUEST_QUEUES)) scheduler (
-        .clk, .flush, .queues, .device, .serve, .doorbell, .queue_stop, .queue_clear,
-        .queue_quiet(scheduler_quiet), .event_valid, .event_ready, .event_queue, .event_index,
-        .req_valid(ring_valid[0]), .req_ready(ring_ready[0]), .req(ring_req[0]), .rsp(ring_rsp[0]),
-        .start_valid, .start_ready, .start, .release_valid, .released,
-        .error_valid(error_valid[0]), .error_ready(error_ready[0]), .error(error[0])
-    );
-
     logic [CURSORS-1:0]      refetch_valid, refetch_ready, refetched_valid;
     position_t [CURSORS-1:0] refetch;
     refetch_t                refetched;
@@ -222,17 +213,25 @@ module virtio_fs_endpoint
     chain_info_t             info;
     walked_t                 walked;
 
-    chain_fetch_split #(.DATA_W(DATA_W), .CONTEXTS(CONTEXTS)) chain_fetch (
-        .clk, .flush, .queues, .device, .start_valid, .start_ready, .start,
+    scheduler #(
+        .DATA_W(DATA_W), .CONTEXTS(CONTEXTS), .NUM_REQUEST_QUEUES(NUM_REQUEST_QUEUES)
+    ) scheduler (
+        .clk, .flush, .queues, .device, .serve, .doorbell, .queue_stop, .queue_clear,
+        .queue_quiet(scheduler_quiet), .event_valid, .event_ready, .event_queue, .event_index,
+        .req_valid(ring_valid[0]), .req_ready(ring_ready[0]), .req(ring_req[0]), .rsp(ring_rsp[0]),
+        .start_valid, .start_ready, .start, .info_valid, .info, .release_valid, .released,
+        .error_valid(error_valid[0]), .error_ready(error_ready[0]), .error(error[0])
+    );
+
+    chain_fetch #(.DATA_W(DATA_W), .CONTEXTS(CONTEXTS)) chain_fetch (
+        .clk, .flush, .queues, .device, .queue_stop, .start_valid, .start_ready, .start,
         .refetch_valid, .refetch_ready, .refetch, .refetched_valid, .refetched,
         .req_valid(ring_valid[1]), .req_ready(ring_ready[1]), .req(ring_req[1]), .rsp(ring_rsp[1]),
         .segment_valid, .segment_slot, .segment_index, .segment, .resume_valid, .resume_ctx, .resume,
         .info_valid, .info, .walked_valid, .walked,
+        .release_valid(release_valid[RELEASE_FETCH]), .released(released[RELEASE_FETCH]),
         .error_valid(error_valid[1]), .error_ready(error_ready[1]), .error(error[1])
     );
-
-    assign release_valid[RELEASE_FETCH] = 1'b0;
-    assign released[RELEASE_FETCH] = '0;
 
     ring_read_join ring_read_join (
         .clk, .flush, .user_valid(ring_valid), .user_ready(ring_ready), .user_req(ring_req), .user_rsp(ring_rsp),

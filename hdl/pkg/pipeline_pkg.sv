@@ -58,13 +58,28 @@ package pipeline_pkg;
         return role == ROLE_HIPRIO ? LANE_HI : role == ROLE_NOTIFICATION ? LANE_NTF : LANE_REQ;
     endfunction
 
-    // A ring entry that got a context.
+    // An available chain that got a context.
     typedef struct packed {
-        context_t    ctx;
-        lane_e       lane;
-        queue_t      queue;
-        logic [15:0] head;
+        context_t     ctx;
+        lane_e        lane;
+        queue_t       queue;
+        logic [15:0]  head;          // index of its first descriptor
+        logic [15:0]  room;          // packed: descriptors that the ring had free for it
+        logic [127:0] descriptor;    // packed: the first one, as it was read
     } chain_start_t;
+
+    // What the scheduler asks memory for, and what an answer is to be taken as.
+    typedef struct packed {
+        queue_t     queue;
+        logic       index;           // split: the available index
+        logic [3:0] count;           // else that many entries of the ring
+    } ring_read_t;
+
+    typedef struct packed {
+        read_req_t  read;
+        ring_read_t order;
+        logic [3:0] claims;          // contexts set aside for the answer
+    } ring_plan_t;
 
     // Where a walk stands.
     typedef struct packed {
@@ -76,6 +91,44 @@ package pipeline_pkg;
         logic [15:0] count;          // descriptors seen, the one that points to a table not among them
         logic        writing;        // a writable descriptor was seen
     } position_t;
+
+    // A walk over a chain.
+    typedef struct packed {
+        slot_t       slot;
+        logic        again;          // for a cursor
+        lane_e       lane;
+        logic [15:0] id;
+        logic [15:0] room;           // packed: chain_start_t
+        position_t   position;
+        logic [4:0]  stored;
+        logic        more;
+        logic [31:0] readable;
+        logic [31:0] writable;
+    } walk_t;
+
+    // What a descriptor makes of it.
+    typedef struct packed {
+        walk_t       walk;
+        error_code_e code;
+        logic        leave;          // the rest of the block is of no use
+        logic        ended;          // chain ended, or the cursor's window is full
+        logic        store;          // as a segment
+        logic        fills;          // the window is full then
+        logic        goes_on;        // the segment is not the last
+        logic [63:0] addr;
+        logic [31:0] len;
+        logic        write;
+    } chain_step_t;
+
+    // How one descriptor leads to the next, by the format of the ring.
+    typedef struct packed {
+        logic        indirect;       // points to a table
+        logic        goes_on;        // there is a next one
+        logic [15:0] next;
+        logic        named;          // `id` is the chain's
+        logic [15:0] id;
+        error_code_e code;
+    } link_t;
 
     typedef struct packed {
         chain_t     chain;

@@ -49,6 +49,13 @@ package virtio_pkg;
     localparam int unsigned F_NOTIF_CONFIG_DATA = 39;
     localparam int unsigned F_RING_RESET = 40;
 
+    // Flags of a descriptor, bit numbers; the last two in packed rings only
+    localparam int unsigned DESC_NEXT = 0;
+    localparam int unsigned DESC_WRITE = 1;
+    localparam int unsigned DESC_INDIRECT = 2;
+    localparam int unsigned DESC_AVAIL = 7;
+    localparam int unsigned DESC_USED = 15;
+
     // Numbers of the virtio-fs device configuration's dwords, after the tag
     localparam int unsigned TAG_BYTES = 36;
     localparam logic [31:0] DEVICE_LENGTH = 32'd40;

@@ -12,6 +12,9 @@ module context_pool
     input  logic                        claim_valid,
     input  lane_e                       claim_lane,
     input  logic [3:0]                  claim_count,
+    input  logic                        drop_valid,      // claimed, but not taken
+    input  lane_e                       drop_lane,
+    input  logic [3:0]                  drop_count,
     input  lane_e                       take_lane,
     output context_t                    take_ctx,
     input  logic                        take_valid,
@@ -35,6 +38,7 @@ module context_pool
     always_comb begin
         unclaimed_next = unclaimed;
         if (claim_valid) unclaimed_next[claim_lane] = unclaimed_next[claim_lane] - 7'(claim_count);
+        if (drop_valid) unclaimed_next[drop_lane] = unclaimed_next[drop_lane] + 7'(drop_count);
         for (int r = 0; r < int'(RELEASES); r++) begin
             if (release_valid[r]) unclaimed_next[released[r].lane] = unclaimed_next[released[r].lane] + 1'b1;
         end

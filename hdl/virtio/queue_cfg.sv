@@ -55,6 +55,11 @@ module queue_cfg
     end
     assign merged = merge(value, access.data, access.be);
 
+    // Of a packed ring any size will do (PCI-COMMON-D16).
+    function automatic logic legal_size(logic [15:0] size);
+        return device.ring_packed ? size != '0 : is_power_of_2(size);
+    endfunction
+
     logic write, setup;
     assign write = here && access.write && exists;
     assign setup = write && !enable_reg[q] && !resetting[q];
@@ -68,7 +73,7 @@ module queue_cfg
         rdata <= here && !access.write ? value : '0;
         if (setup) begin
             case (access.addr[3:0])
-                COMMON_QUEUE_SIZE: if (is_power_of_2(merged[15:0]) && merged[15:0] <= max_size)
+                COMMON_QUEUE_SIZE: if (legal_size(merged[15:0]) && merged[15:0] <= max_size)
                     size_reg[q] <= merged[15:0];
                 COMMON_QUEUE_ENABLE: enable_reg[q] <= merged[0];
                 COMMON_QUEUE_DESC: desc_reg[q][31:0] <= merged;

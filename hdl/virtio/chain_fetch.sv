@@ -1,11 +1,13 @@
-// Walks chains of split rings (virtio 1.4, 2.7.5): each in full before it is executed, and again, a window at a time,
-// for a cursor that moves the data of a long one. A walk in progress is a record that goes round
+// Walks chains (virtio 1.4, 2.7.5 and 2.8.6): each in full before it is executed, and again, a window at a time, for a
+// cursor that moves the data of a long one. A walk in progress is a record that goes round
 //   work queue -> read of some descriptors -> walk over them -> work queue
-// so many chains wait for the host at once.
+// so many chains wait for the host at once. How one descriptor leads to the next is the business of chain_link_split
+// and chain_link_packed. The first descriptor of a packed ring's chain was read with the flag that made it available;
+// the others are read by requests issued after that.
 //
 // Records are taken whole; not every field counts here.
 // verilator lint_off UNUSEDSIGNAL
-module chain_fetch_split
+module chain_fetch
     import endpoint_pkg::*;
     import pipeline_pkg::*;
 #(
@@ -16,6 +18,7 @@ module chain_fetch_split
     input  logic                     flush,
     input  queue_cfgs_t              queues,
     input  device_state_t            device,
+    input  logic [MAX_QUEUES-1:0]    queue_stop,        // give the context of a chain back instead
     input  logic                     start_valid,
     output logic                     start_ready,
     input  chain_start_t             start,
@@ -39,42 +42,24 @@ module chain_fetch_split
     output chain_info_t              info,
     output logic                     walked_valid,      // one cycle, always taken
     output walked_t                  walked,
+    output logic                     release_valid,
+    output write_done_t              released,
     output logic                     error_valid,
     input  logic                     error_ready,
     output error_t                   error
 );
     localparam int unsigned LANE_COUNT = DATA_W / 128;   // descriptors a beat
     localparam int unsigned LANE_W = LANE_COUNT == 1 ? 1 : $clog2(LANE_COUNT);
-    localparam logic [16:0] DIRECT_BLOCK = 17'd4;
+    localparam logic [16:0] SPLIT_BLOCK = 17'd4;
+    localparam logic [16:0] PACKED_BLOCK = 17'd8;
     localparam logic [16:0] TABLE_BLOCK = 17'd16;
-
-    localparam logic [15:0] FLAG_NEXT = 16'd1;
-    localparam logic [15:0] FLAG_WRITE = 16'd2;
-    localparam logic [15:0] FLAG_INDIRECT = 16'd4;
-
-    typedef struct packed {
-        logic [15:0] next;
-        logic [15:0] flags;
-        logic [31:0] len;
-        logic [63:0] addr;
-    } descriptor_t;
-
-    typedef struct packed {
-        slot_t       slot;
-        logic        again;          // for a cursor
-        lane_e       lane;
-        logic [15:0] id;
-        position_t   position;
-        logic [4:0]  stored;
-        logic        more;
-        logic [31:0] readable;
-        logic [31:0] writable;
-    } walk_t;
 
     // ---- the work queue: walks that go on, then cursors, then new chains ----
 
     walk_t walk_reg;
+    walk_t first;              // of a new chain
     logic  goes_on;
+    logic  idle;
     logic  work_in_valid;
     logic  work_in_ready;
     walk_t work_in;
@@ -84,9 +69,21 @@ module chain_fetch_split
     logic  refetch_taken;
 
     always_comb begin
+        first = '0;
+        first.slot = slot_t'(start.ctx);
+        first.lane = start.lane;
+        first.id = start.head;
+        first.room = start.room;
+        first.position.queue = start.queue;
+        first.position.base = queues[start.queue].desc;
+        first.position.bound = {1'b0, queues[start.queue].size};
+        first.position.index = start.head;
+    end
+
+    always_comb begin
         work_in = walk_reg;
         work_in_valid = goes_on;
-        start_ready = 1'b0;
+        start_ready = device.ring_packed && idle;
         refetch_ready = '0;
         refetch_taken = 1'b0;
         if (!goes_on) begin
@@ -101,15 +98,8 @@ module chain_fetch_split
                     work_in_valid = 1'b1;
                 end
             end
-            if (!refetch_taken && start_valid) begin
-                work_in = '0;
-                work_in.slot = slot_t'(start.ctx);
-                work_in.lane = start.lane;
-                work_in.id = start.head;
-                work_in.position.queue = start.queue;
-                work_in.position.base = queues[start.queue].desc;
-                work_in.position.bound = {1'b0, queues[start.queue].size};
-                work_in.position.index = start.head;
+            if (!refetch_taken && start_valid && !device.ring_packed) begin
+                work_in = first;
                 work_in_valid = 1'b1;
                 start_ready = work_in_ready;
             end
@@ -139,8 +129,10 @@ module chain_fetch_split
         block = work.position.bound - 17'(work.position.index);
         if (work.position.indirect) begin
             if (block > TABLE_BLOCK) block = TABLE_BLOCK;
-        end else if (block > DIRECT_BLOCK) begin
-            block = DIRECT_BLOCK;
+        end else if (device.ring_packed) begin
+            if (block > PACKED_BLOCK) block = PACKED_BLOCK;
+        end else if (block > SPLIT_BLOCK) begin
+            block = SPLIT_BLOCK;
         end
     end
 
@@ -157,7 +149,7 @@ module chain_fetch_split
 
     // ---- walk over the descriptors that came back, one a cycle ----
 
-    typedef enum logic [1:0] { LOAD, WALK, FINISH, FAIL } state_e;
+    typedef enum logic [2:0] { LOAD, FIRST, WALK, FINISH, FAIL } state_e;
     state_e            state_reg;
     logic [15:0]       at_reg;        // index of the descriptor at hand
     logic [4:0]        left_reg;
@@ -165,102 +157,62 @@ module chain_fetch_split
     logic              leave_reg;     // the rest of this block is of no use
     logic              ended_reg;     // chain ended, or the cursor's window is full
     error_code_e       code_reg;
+    logic [127:0]      first_reg;     // the first descriptor of a packed ring's chain
 
-    descriptor_t desc;
+    logic [127:0] came;
+    logic [127:0] descriptor;
+    logic         came_bad;
     if (LANE_COUNT == 1) begin : gen_narrow
-        assign desc = rsp.data[127:0];
+        assign came = rsp.data[127:0];
     end else begin : gen_wide
-        assign desc = rsp.data[128*lane_reg +: 128];
+        assign came = rsp.data[128*lane_reg +: 128];
     end
+    assign descriptor = state_reg == FIRST ? first_reg : came;
+    assign came_bad = state_reg == WALK && rsp.user[0];
 
     logic step;
     logic used;
     logic beat_end;
-    assign step = state_reg == WALK && rsp.valid;
+    assign step = state_reg == FIRST || (state_reg == WALK && rsp.valid);
     assign used = step && !leave_reg && at_reg == walk_reg.position.index;
     assign beat_end = lane_reg == LANE_W'(LANE_COUNT - 1) || left_reg == 1;
-    assign rsp.ready = step && beat_end;
-    assign flight_ready = state_reg == LOAD;
+    assign rsp.ready = state_reg == WALK && step && beat_end;
+    // Nobody is kept waiting for a read that comes behind one that he must take first.
+    assign idle = state_reg == LOAD;
+    assign flight_ready = idle && rsp.valid && !(start_valid && device.ring_packed);
 
-    // One descriptor: what it makes of the walk.
-    walk_t       walk_next;
-    error_code_e code_next;
-    logic        leave_next;
-    logic        ended_next;
-    logic        is_next;
-    logic        is_write;
-    logic        is_indirect;
-    logic [32:0] total;
-    logic        store;
-    logic        fills;
+    chain_step_t made;         // what the descriptor makes of the walk
 
-    assign is_next = (desc.flags & FLAG_NEXT) != 0;
-    assign is_write = (desc.flags & FLAG_WRITE) != 0;
-    assign is_indirect = (desc.flags & FLAG_INDIRECT) != 0;
-    assign total = {1'b0, walk_reg.readable} + {1'b0, walk_reg.writable} + {1'b0, desc.len};
+    chain_step chain_step (.queues, .device, .walk(walk_reg), .at(at_reg), .descriptor, .made);
 
-    always_comb begin
-        walk_next = walk_reg;
-        code_next = ERR_NONE;
-        leave_next = 1'b0;
-        ended_next = 1'b0;
-        store = 1'b0;
-        fills = 1'b0;
-        if (is_indirect) begin
-            // WRITE means nothing here (SPLIT-IND-D01).
-            walk_next.position.indirect = 1'b1;
-            walk_next.position.base = desc.addr;
-            walk_next.position.bound = desc.len[31:20] != 0 ? 17'h10000 : {1'b0, desc.len[19:4]};
-            walk_next.position.index = '0;
-            leave_next = 1'b1;
-            if (walk_reg.position.indirect) code_next = ERR_INDIRECT_NESTED;
-            else if (!device.indirect_desc) code_next = ERR_INDIRECT_OFF;
-            else if (is_next) code_next = ERR_INDIRECT_NEXT;
-            else if (desc.len == 0 || desc.len[3:0] != 0) code_next = ERR_INDIRECT_LENGTH;
-        end else begin
-            walk_next.position.count = walk_reg.position.count + 1'b1;
-            walk_next.position.writing = walk_reg.position.writing || is_write;
-            store = desc.len != 0 && walk_reg.stored != 5'(WINDOW);
-            fills = store && walk_reg.stored == 5'(WINDOW - 1);
-            if (store) walk_next.stored = walk_reg.stored + 1'b1;
-            if (is_write) walk_next.writable = walk_reg.writable + desc.len;
-            else walk_next.readable = walk_reg.readable + desc.len;
-            if (is_next) begin
-                walk_next.position.index = desc.next;
-                if (fills) walk_next.more = 1'b1;
-                ended_next = fills && walk_reg.again;
-                leave_next = ended_next || desc.next <= at_reg;
-            end else begin
-                ended_next = 1'b1;
-                leave_next = 1'b1;
-            end
-            if (walk_reg.position.count == queues[walk_reg.position.queue].size) code_next = ERR_CHAIN_LENGTH;
-            else if (walk_reg.position.writing && !is_write) code_next = ERR_DIRECTION;
-            else if (total[32]) code_next = ERR_CHAIN_BYTES;
-            else if (is_next && 17'(desc.next) >= walk_reg.position.bound) code_next = ERR_NEXT_INDEX;
-        end
-    end
-
-    assign segment_valid = used && store;
+    assign segment_valid = used && made.store;
     assign segment_slot = walk_reg.slot;
     assign segment_index = walk_reg.stored[3:0];
-    assign segment.addr = desc.addr;
-    assign segment.len = desc.len;
-    assign segment.write = is_write;
-    assign segment.last = !is_next;
-    assign resume_valid = used && fills && !walk_reg.again;
+    assign segment.addr = made.addr;
+    assign segment.len = made.len;
+    assign segment.write = made.write;
+    assign segment.last = !made.goes_on;
+    assign resume_valid = used && made.fills && !walk_reg.again;
     assign resume_ctx = context_t'(walk_reg.slot);
-    assign resume = walk_next.position;
+    assign resume = made.walk.position;
 
     logic finish;
-    assign finish = state_reg == FINISH;
+    logic stopped;
+    assign stopped = queue_stop[walk_reg.position.queue] && !walk_reg.again;
+    assign finish = state_reg == FINISH && !stopped;
     assign goes_on = finish && !ended_reg;
     assign info_valid = finish && ended_reg && !walk_reg.again;
+    assign release_valid = !walk_reg.again &&
+        (state_reg == FINISH ? stopped : state_reg == FAIL && (stopped || error_ready));
+    assign released.ctx = context_t'(walk_reg.slot);
+    assign released.queue = walk_reg.position.queue;
+    assign released.lane = walk_reg.lane;
+    assign released.slots = '0;    // it was not walked whole: the queue is to be cleared, or its ring is broken
     assign info.chain.ctx = context_t'(walk_reg.slot);
     assign info.chain.queue = walk_reg.position.queue;
     assign info.chain.lane = walk_reg.lane;
     assign info.chain.id = walk_reg.id;
-    assign info.chain.slots = 16'd1;
+    assign info.chain.slots = device.ring_packed && !walk_reg.position.indirect ? walk_reg.position.count : 16'd1;
     assign info.chain.readable = walk_reg.readable;
     assign info.chain.writable = walk_reg.writable;
     assign info.segments = walk_reg.stored;
@@ -268,7 +220,7 @@ module chain_fetch_split
     assign refetched.position = walk_reg.position;
     assign refetched.segments = walk_reg.stored;
     assign refetched.more = walk_reg.more;
-    assign error_valid = state_reg == FAIL;
+    assign error_valid = state_reg == FAIL && !stopped;
     assign error = make_error(code_reg, 1'b1, walk_reg.position.queue, walk_reg.position.base +
                               {44'd0, at_reg, 4'd0});
 
@@ -296,35 +248,43 @@ module chain_fetch_split
             state_reg <= LOAD;
         end else begin
             case (state_reg)
-                LOAD: if (flight_valid) begin
-                    walk_reg <= flight.walk;
-                    at_reg <= flight.walk.position.index;
-                    left_reg <= flight.count;
+                LOAD: begin
                     lane_reg <= '0;
                     leave_reg <= 1'b0;
                     ended_reg <= 1'b0;
                     code_reg <= ERR_NONE;
-                    state_reg <= WALK;
-                end
-                WALK: if (step) begin
-                    if (used) begin
-                        walk_reg <= walk_next;
-                        leave_reg <= leave_next || code_next != ERR_NONE;
-                        ended_reg <= ended_next;
-                        code_reg <= code_next;
+                    first_reg <= start.descriptor;
+                    if (start_valid && device.ring_packed) begin
+                        walk_reg <= first;
+                        at_reg <= start.head;
+                        left_reg <= 5'd1;
+                        state_reg <= FIRST;
+                    end else if (flight_valid && rsp.valid) begin
+                        walk_reg <= flight.walk;
+                        at_reg <= flight.walk.position.index;
+                        left_reg <= flight.count;
+                        state_reg <= WALK;
                     end
-                    if (!used || code_next == ERR_NONE) at_reg <= at_reg + 1'b1;
+                end
+                FIRST, WALK: if (step) begin
+                    if (used) begin
+                        walk_reg <= made.walk;
+                        leave_reg <= made.leave || made.code != ERR_NONE;
+                        ended_reg <= made.ended;
+                        code_reg <= made.code;
+                    end
+                    if (!used || made.code == ERR_NONE) at_reg <= at_reg + 1'b1;
                     lane_reg <= beat_end ? '0 : lane_reg + 1'b1;
                     left_reg <= left_reg - 1'b1;
                     if (left_reg == 1) begin
                         // Whatever void data looked like, the bus error is the reason.
-                        if (rsp.user[0]) code_reg <= ERR_RING_READ;
-                        state_reg <= rsp.user[0] || code_reg != ERR_NONE || (used && code_next != ERR_NONE) ?
+                        if (came_bad) code_reg <= ERR_RING_READ;
+                        state_reg <= came_bad || code_reg != ERR_NONE || (used && made.code != ERR_NONE) ?
                             FAIL : FINISH;
                     end
                 end
                 FINISH: state_reg <= LOAD;
-                default: if (error_ready) state_reg <= LOAD;
+                default: if (error_ready || stopped) state_reg <= LOAD;
             endcase
         end
     end
