@@ -137,6 +137,16 @@ def test_a_lock_is_never_told_to_a_kernel(ends: tuple[socket.socket, socket.sock
     assert dict(told.relay.notifications) == {"INC_EPOCH": 1}
 
 
+def test_a_wake_up_of_a_poll_is_told_to_the_kernel(ends: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = ends
+    told = Told(theirs.fileno())
+    told.tell(NotifyCode.POLL, (1 << 63 | 7).to_bytes(8, "little"))
+    message = ours.recv(4096)
+    assert message == _OUT.pack(24, NotifyCode.POLL, 0) + (1 << 63 | 7).to_bytes(8, "little")
+    told.relay.close()
+    assert dict(told.relay.notifications) == {"POLL": 1}
+
+
 @pytest.mark.parametrize(("number", "refused"), [(errno.ENOENT, 0), (errno.ENODEV, 0), (errno.EINVAL, 1)])
 def test_what_a_kernel_says_of_a_notification(
     monkeypatch: pytest.MonkeyPatch, ends: tuple[socket.socket, socket.socket], number: int, refused: int
