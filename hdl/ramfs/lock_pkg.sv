@@ -30,6 +30,7 @@ package lock_pkg;
     // A SETLKW that waits.
     typedef struct packed {
         logic [5:0]  ctx;
+        logic [3:0]  of_queue;
         logic [63:0] request_id;
         held_t       lock;
     } wait_t;

@@ -18,6 +18,7 @@ module lock_table
     input  logic        cmd_valid,
     output logic        cmd_ready,
     input  lock_cmd_t   cmd,
+    input  logic        may_park,           // else LOCKS_WAIT finds no room where it would wait
     output logic        rsp_valid,
     output lock_rsp_t   rsp,
     input  logic        interrupt_valid,    // stays until `interrupt_done`
@@ -84,7 +85,9 @@ module lock_table
 
     lock_waits #(.WAITS(WAITS)) waits (
         .clk, .rst, .forget(forget_waits), .put,
-        .put_wait('{ctx: cmd_reg.ctx, request_id: cmd_reg.request_id, lock: held_of(cmd_reg.lock)}),
+        .put_wait('{
+            ctx: cmd_reg.ctx, of_queue: cmd_reg.of_queue, request_id: cmd_reg.request_id, lock: held_of(cmd_reg.lock)
+        }),
         .look, .position, .wait_found(waiting), .remove, .count
     );
 
@@ -96,6 +99,7 @@ module lock_table
         case (cmd_reg.op)
             LOCKS_DROP: ends = waiting.lock.node == cmd_reg.lock.node;
             LOCKS_END: ends = 1'b1;
+            LOCKS_FORGET: ends = waiting.of_queue == cmd_reg.of_queue && !told;
             default: ends = 1'b0;
         endcase
     end
@@ -114,7 +118,7 @@ module lock_table
     assign forget = state_reg == CHECK && (cmd_reg.op == LOCKS_END || cmd_reg.op == LOCKS_RESET);
     assign forget_wakes = state_reg == CHECK && cmd_reg.op == LOCKS_RESET;
     assign forget_waits = forget_wakes || (state_reg == CHECK && cmd_reg.op == LOCKS_END && told);
-    assign may_wait = blocked && cmd_reg.op == LOCKS_WAIT && count != COUNT_W'(WAITS);
+    assign may_wait = blocked && cmd_reg.op == LOCKS_WAIT && count != COUNT_W'(WAITS) && may_park;
     assign place_valid = state_reg == PLACE;
     assign put = state_reg == PLACE ? place_ready && place_free : state_reg == RUN && done && may_wait && !told;
     assign position = state_reg == SEEK || state_reg == SEEN ? seek_reg : position_reg;
@@ -129,7 +133,9 @@ module lock_table
     lock_wake_t               woken;
     logic [$clog2(WAKES)-1:0] wakes_reg;    // not taken yet; there is always room for those of all waits
     logic                     unused_ready;
+    logic                     wakes_one;
 
+    assign wakes_one = remove && !(state_reg == LOOK && cmd_reg.op == LOCKS_FORGET);
     assign woken.told = told;
     assign woken.ctx = waiting.ctx;
     assign woken.request_id = waiting.request_id;
@@ -139,12 +145,12 @@ module lock_table
     end
     sync_fifo #(.WIDTH($bits(lock_wake_t)), .DEPTH(WAKES)) wakes (
         .clk, .rst(rst || forget_wakes),
-        .in_valid(remove), .in_ready(unused_ready), .in_data(woken),
+        .in_valid(wakes_one), .in_ready(unused_ready), .in_data(woken),
         .out_valid(wake_valid), .out_ready(wake_ready), .out_data(wake)
     );
     always_ff @(posedge clk) begin
         if (rst || forget_wakes) wakes_reg <= '0;
-        else wakes_reg <= wakes_reg + ($clog2(WAKES))'(remove) - ($clog2(WAKES))'(wake_valid && wake_ready);
+        else wakes_reg <= wakes_reg + ($clog2(WAKES))'(wakes_one) - ($clog2(WAKES))'(wake_valid && wake_ready);
     end
 
     assign wakes_left = wakes_reg != '0;
@@ -181,7 +187,7 @@ module lock_table
                     rsp_valid <= 1'b1;
                     state_reg <= IDLE;
                 end
-                if (cmd_reg.op == LOCKS_END || cmd_reg.op == LOCKS_RESET) state_reg <= LOAD;
+                if (cmd_reg.op == LOCKS_END || cmd_reg.op == LOCKS_RESET || cmd_reg.op == LOCKS_FORGET) state_reg <= LOAD;
             end
             RUN: if (done) begin
                 rsp_valid <= !freed && cmd_reg.op != LOCKS_DROP;

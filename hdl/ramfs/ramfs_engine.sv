@@ -48,6 +48,8 @@ module ramfs_engine
 
     // ---- requests ----
 
+    logic              mark, passed, waits_valid, waits_ready, waits_done, locks_quiet;
+    logic [3:0]        forget_queue;
     logic              main_valid, main_take, express_valid, express_take;
     engine_request_t   request, express_request;
     logic [HEAD_W-1:0] main_addr, load_addr, name_addr, keep_addr, express_addr;
@@ -57,7 +59,7 @@ module ramfs_engine
 
     ramfs_intake #(.DATA_W(DATA_W)) ramfs_intake (
         .clk, .rst, .engine_request, .main_valid, .main_take, .main(request), .main_addr, .main_data,
-        .express_valid, .express_take, .express(express_request), .express_addr, .express_data
+        .express_valid, .express_take, .express(express_request), .express_addr, .express_data, .mark, .passed
     );
 
     // ---- resets and the session ----
@@ -71,7 +73,9 @@ module ramfs_engine
 
     ramfs_control ramfs_control (
         .clk, .rst, .engine_control, .engine_control_ack, .epoch, .pending(reset_pending),
-        .idle(idle && tables_ready && !reaping), .finish(reset_finish), .finished(session_done)
+        .idle(idle && tables_ready && !reaping), .finish(reset_finish), .finished(session_done),
+        .mark, .passed, .forget_valid(waits_valid), .forget_ready(waits_ready), .forget_queue, .forget_done(waits_done),
+        .quiet(locks_quiet)
     );
 
     logic [3:0]      node_valid_of, node_ready_of;
@@ -79,7 +83,7 @@ module ramfs_engine
     logic            node_done, node_buried;
     node_t           node_rsp;
 
-    logic            end_valid, end_ready, end_done, locks_quiet;
+    logic            end_valid, end_ready, end_done;
     body_t           body;
     init_in_t        init;
     poll_in_t        polled;
@@ -212,6 +216,8 @@ module ramfs_engine
         .clk, .rst, .epoch, .start(lock), .done(lock_done), .error(lock_error), .parked(lock_parked),
         .waits(lock_waits), .found_lock(lock_found), .over(main_take), .request, .header, .body, .row, .found,
         .end_valid, .end_ready, .end_silent(reset_pending), .end_done, .quiet(locks_quiet),
+        .forget_valid(waits_valid), .forget_ready(waits_ready), .forget_queue, .forget_done(waits_done),
+        .in_order(device.in_order),
         .messages(device.notification && device.cache_options[OPTION_LOCK_MESSAGES]), .place_valid(lock_place),
         .place_ready, .place_free, .places(lock_places), .notify(lock_notify),
         .interrupt_valid, .interrupt_id, .interrupt_done, .interrupt_found, .reply(lock_reply)
@@ -316,7 +322,7 @@ module ramfs_engine
         .clk, .rst, .start(reply), .done(reply_done), .request, .header, .init,
         .format(row.reply), .verdict, .swapped, .slot(subject), .node(node_rsp),
         .missing(row.act == ACT_LOOKUP && !found.first.found), .valid_seconds(device.valid_seconds),
-        .keep_cache(device.cache_options[OPTION_KEEP_CACHE]), .lock(lock_found),
+        .keep_cache(device.cache_options[OPTION_KEEP_CACHE]), .in_order(device.in_order), .lock(lock_found),
         .revents(polled.events & POLL_READY), .free_slots,
         .free_pages, .written(data_length),
         .stored(mapped), .stored_address(job.address), .stored_length(data_length),

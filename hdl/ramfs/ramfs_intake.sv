@@ -27,7 +27,10 @@ module ramfs_intake
     input  logic              express_take,
     output engine_request_t   express,
     input  logic [WORD_W-1:0] express_addr,
-    output logic [DATA_W-1:0] express_data
+    output logic [DATA_W-1:0] express_data,
+    // Whether all those are through that were here at `mark`.
+    input  logic              mark,
+    output logic              passed
 );
     localparam int unsigned MESSAGE_W = $clog2(MESSAGES);
     typedef logic [MESSAGE_W-1:0] place_t;
@@ -51,6 +54,9 @@ module ramfs_intake
     logic              line_ready;
     logic              line_valid;
     logic              line_take;
+    logic [MESSAGE_W:0] line_count;
+    logic [MESSAGE_W:0] ahead_reg;          // messages of the line that were here at `mark`
+    logic              express_ahead_reg;
     logic              dpu_valid_reg;
     logic              dpu_next_reg;        // it is on, or the next one
     engine_request_t   dpu_reg;
@@ -77,7 +83,7 @@ module ramfs_intake
 
     word_fifo #(.WIDTH($bits(engine_request_t)), .DEPTH(MESSAGES)) line (
         .clk, .rst, .in_valid(whole && to == TO_LINE), .in_ready(line_ready), .in_data(user),
-        .out_valid(line_valid), .out_ready(line_take), .out_data(line_request), .count()
+        .out_valid(line_valid), .out_ready(line_take), .out_data(line_request), .count(line_count)
     );
     assign main_valid = dpu_next_reg || line_valid;
     assign main = dpu_next_reg ? dpu_reg : line_request;
@@ -91,6 +97,18 @@ module ramfs_intake
         line_data <= line_words[{head_reg, main_addr}];
         dpu_data <= dpu_words[main_addr];
         express_data <= express_words[express_addr];
+    end
+
+    assign passed = ahead_reg == 0 && !express_ahead_reg;
+    always_ff @(posedge clk) begin
+        if (mark) ahead_reg <= line_count - (MESSAGE_W + 1)'(line_valid && line_take);
+        else if (ahead_reg != 0 && line_valid && line_take) ahead_reg <= ahead_reg - 1'b1;
+        if (mark) express_ahead_reg <= express_valid && !express_take;
+        else if (express_take) express_ahead_reg <= 1'b0;
+        if (rst) begin
+            ahead_reg <= '0;
+            express_ahead_reg <= 1'b0;
+        end
     end
 
     always_ff @(posedge clk) begin

@@ -36,6 +36,7 @@ module ramfs_locker
         cmd = '0;
         cmd.op = LOCKS_SET;
         cmd.ctx = request.ctx[5:0];
+        cmd.of_queue = request.queue[3:0];
         cmd.request_id = header.unique_id;
         cmd.lock.node = found.a.slot;
         // Unless the request tells more: the owner's locks go.

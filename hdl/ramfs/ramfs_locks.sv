@@ -29,6 +29,12 @@ module ramfs_locks
     input  logic            end_silent,     // a reset: nobody is answered
     output logic            end_done,
     output logic            quiet,          // all that waited is answered
+    // The reset of a queue: its requests that wait are forgotten.
+    input  logic            forget_valid,
+    output logic            forget_ready,
+    input  logic [3:0]      forget_queue,
+    output logic            forget_done,
+    input  logic            in_order,       // replies leave in the order of the requests: none may wait
     // Messages instead of late answers, from the end of the session that is on: each needs a place in the store.
     input  logic            messages,
     output logic            place_valid,
@@ -69,20 +75,26 @@ module ramfs_locks
     assign waits = locker_parked && told;
 
     // A session ends only while no request is in its lock phase.
-    assign cmd_valid = end_valid || locker_valid;
+    assign cmd_valid = end_valid || locker_valid || forget_valid;
     assign end_ready = cmd_ready;
     assign locker_ready = cmd_ready;
     assign end_done = rsp_valid;
+    assign forget_ready = cmd_ready && !end_valid && !locker_valid;
+    assign forget_done = rsp_valid;
     always_comb begin
         cmd = locker_cmd;
         if (end_valid) begin
             cmd = '0;
             cmd.op = end_silent ? LOCKS_RESET : LOCKS_END;
+        end else if (!locker_valid) begin
+            cmd = '0;
+            cmd.op = LOCKS_FORGET;
+            cmd.of_queue = forget_queue;
         end
     end
 
     lock_table #(.LOCKS(LOCKS), .WAITS(LOCK_WAITS)) lock_table (
-        .clk, .rst, .cmd_valid, .cmd_ready, .cmd, .rsp_valid, .rsp,
+        .clk, .rst, .cmd_valid, .cmd_ready, .cmd, .may_park(!in_order), .rsp_valid, .rsp,
         .interrupt_valid, .interrupt_id, .interrupt_done, .interrupt_found,
         .wake_valid, .wake_ready, .wake, .wakes_left,
         .messages, .told, .place_valid, .place_ready, .place_free, .places(waiting)

@@ -191,6 +191,7 @@ package ramfs_message_pkg;
     // ASYNC_READ, ATOMIC_O_TRUNC, BIG_WRITES, DO_READDIRPLUS, READDIRPLUS_AUTO, PARALLEL_DIROPS, MAX_PAGES,
     // POSIX_LOCKS, FLOCK_LOCKS
     localparam logic [31:0] FLAGS_GRANTED = 32'h0044_642B;
+    localparam logic [31:0] FLAGS_LOCKS = 32'h0000_0402;
 
     function automatic logic [31:0] swap_bytes(input logic [31:0] value);
         return {value[7:0], value[15:8], value[23:16], value[31:24]};

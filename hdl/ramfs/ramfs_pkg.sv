@@ -133,7 +133,8 @@ package ramfs_pkg;
         LOCKS_WAIT,       // the same, but for a conflict LOCK_PARKED: it is answered by a wake
         LOCKS_DROP,       // the inode `lock.node` is open no more
         LOCKS_END,        // the session ends
-        LOCKS_RESET       // the same, and nobody is answered: waits and wakes are forgotten
+        LOCKS_RESET,      // the same, and nobody is answered: waits and wakes are forgotten
+        LOCKS_FORGET      // `of_queue` is reset: those of its requests that wait are, unless they were told so
     } lock_op_e;
 
     typedef enum logic [2:0] {
@@ -160,6 +161,7 @@ package ramfs_pkg;
     typedef struct packed {
         lock_op_e    op;
         logic [5:0]  ctx;               // WAIT: comes back with the wake
+        logic [3:0]  of_queue;
         logic [63:0] request_id;        // WAIT: its `unique`
         lock_t       lock;
     } lock_cmd_t;

@@ -25,6 +25,7 @@ module ramfs_reply
     input  logic            missing,            // there is none: LOOKUP found no name
     input  logic [31:0]     valid_seconds,
     input  logic            keep_cache,
+    input  logic            in_order,           // no locks are offered: one that waits would hold up all
     input  lock_t           lock,               // of GETLK
     input  logic [31:0]     revents,            // of POLL
     input  logic [12:0]     free_slots,
@@ -58,7 +59,7 @@ module ramfs_reply
         if (!other_major) begin
             init_out.minor = init.minor < FUSE_MINOR ? init.minor : FUSE_MINOR;
             init_out.max_readahead = init.max_readahead;
-            init_out.flags = init.flags & FLAGS_GRANTED;
+            init_out.flags = init.flags & (in_order ? FLAGS_GRANTED & ~FLAGS_LOCKS : FLAGS_GRANTED);
             init_out.max_background = 16'd64;
             init_out.congestion_threshold = 16'd48;
             init_out.max_write = TRANSFER_BYTES;

@@ -5,6 +5,7 @@
 //   later CYCLES ID                                       the same, so many cycles behind the next command's begin
 //   settle                                             -> wakes CTX:ID:RESULT... 0
 //   stall PERCENT_WAKES
+//   order                                                from here on nobody may wait
 //
 // Wakes may come at any time; `settle` tells those since the last one.
 #include <iostream>
@@ -24,6 +25,7 @@ class Bench : public Harness<Vlock_bench> {
     void play(std::istream& script) {
         // Inputs start with random values too.
         top.cmd_valid = top.interrupt_valid = top.wake_ready = top.messages = top.place_ready = top.place_free = 0;
+        top.may_park = 1;
         reset();
         std::string line;
         while (std::getline(script, line)) {
@@ -38,6 +40,7 @@ class Bench : public Harness<Vlock_bench> {
             } else if (verb == "later") words >> later_ >> top.interrupt_id;
             else if (verb == "settle") settle();
             else if (verb == "stall") words >> wake_stall_;
+            else if (verb == "order") top.may_park = 0;
             else error("unknown command");
         }
     }

@@ -40,6 +40,7 @@ module lock_bench
     output logic         told,
     input  logic         place_ready,
     input  logic         place_free,
+    input  logic         may_park,
     output logic         place_valid,
     output logic [$clog2(2*WAITS+1)-1:0] places
 );
@@ -58,10 +59,10 @@ module lock_bench
     lock_table #(.LOCKS(LOCKS), .WAITS(WAITS)) unit (
         .clk, .rst, .cmd_valid, .cmd_ready,
         .cmd('{
-            op: op, ctx: ctx, request_id: request_id,
+            op: op, ctx: ctx, of_queue: 4'(ctx[1:0]), request_id: request_id,
             lock: '{node: node, flock: flock, owner: owner, start: start, finish: finish, kind: kind, pid: pid}
         }),
-        .rsp_valid, .rsp, .interrupt_valid, .interrupt_id, .interrupt_done, .interrupt_found,
+        .may_park, .rsp_valid, .rsp, .interrupt_valid, .interrupt_id, .interrupt_done, .interrupt_found,
         .wake_valid, .wake_ready, .wake, .wakes_left,
         .messages, .told, .place_valid, .place_ready, .place_free, .places
     );

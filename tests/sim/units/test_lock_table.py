@@ -27,10 +27,13 @@ class Op(IntEnum):
     DROP = 3
     END = 4
     RESET = 5
-    INTERRUPT = 6  # of ports of its own
+    FORGET = 6  # of the token's queue
+    INTERRUPT = 7  # of ports of its own
 
 
 PARKED = 4
+QUEUES = 4
+"""A request's queue is that of its token, modulo this."""
 RESULTS = {
     0: 0,
     errno.EAGAIN: 1,
@@ -89,6 +92,8 @@ class Script:
             return table.wait(lock, (self.token, unique), unique), None
         if op == Op.DROP:
             table.drop(lock.node)
+        elif op == Op.FORGET:
+            table.forget(lambda token: isinstance(token, tuple) and token[0] % QUEUES == self.token % QUEUES)
         else:
             table.end_session(answer=op == Op.END)
         return 0, None
@@ -107,7 +112,7 @@ class Script:
     def judge(self, answers: list[str]) -> tuple[int, int]:
         """Compare; the most cycles of a command, and of an interrupt."""
         assert len(answers) == len(self.expected)
-        asked = [line for line in self.lines if not line.startswith("stall")]
+        asked = [line for line in self.lines if not line.startswith(("stall", "order"))]
         cycles = {"rsp": 0, "wakes": 0, "interrupt": 0}
         for line, answer, expected in zip(asked, answers, self.expected, strict=True):
             *words, count = answer.split()
@@ -144,7 +149,7 @@ def random_script(parameters: dict[str, int], seed: int, steps: int) -> Script:
         if step % 100 == 0:
             script.lines.append(f"stall {rng.choice((0, 0, 40, 80))}")
         spread = 300 if step % 1000 < 600 else 20
-        op = rng.choices(list(Op), weights=(20, 50, 20, 2, 0.3, 0.1, 3))[0]
+        op = rng.choices(list(Op), weights=(20, 50, 20, 2, 0.3, 0.1, 0.5, 3))[0]
         unique = rng.randrange(2, 60, 2)
         if op == Op.INTERRUPT and script.table.waits and rng.random() < 0.6:
             unique = rng.choice(script.table.waits).unique
@@ -184,6 +189,36 @@ def test_a_reset_forgets_wakes_too() -> None:
     script.lines.append("stall 0")
     script.settle()
     script.command(Op.TEST, Lock(1, 1, 0, LAST_BYTE, LockType.WRITE))
+    script.judge(play(build_unit("lock_bench", FULL), script.lines, 1))
+
+
+def test_the_reset_of_a_queue_forgets_what_waits_of_it() -> None:
+    """Those of other queues wait on, in their order, and what was woken before is answered (VQRST-D01)."""
+    script = Script(FULL)
+    script.command(Op.SET, Lock(1, 1, 0, 9, LockType.WRITE))
+    for owner in range(2, 9):
+        script.command(Op.WAIT, Lock(1, owner, owner, owner, LockType.WRITE), 2 * owner)
+    script.lines.append("stall 100")
+    script.command(Op.SET, Lock(1, 1, 6, 6, LockType.UNLOCK))
+    script.command(Op.FORGET, Lock(0, 0, 0, 0, 0))
+    script.lines.append("stall 0")
+    assert len(script.table.waits) == 5
+    script.command(Op.SET, Lock(1, 1, 0, 9, LockType.UNLOCK))
+    assert len(script.table.woken) == 6
+    script.settle()
+    script.judge(play(build_unit("lock_bench", FULL), script.lines, 1))
+
+
+def test_nobody_waits_where_replies_keep_an_order() -> None:
+    """What would wait finds no room (docs/file-system.md, "Locks")."""
+    script = Script(FULL)
+    script.table.most_waits = 0
+    script.lines.append("order")
+    script.command(Op.SET, Lock(1, 1, 0, 9, LockType.WRITE))
+    for kind in (LockType.READ, LockType.WRITE):
+        script.command(Op.WAIT, Lock(1, 2, 4, 4, kind), 4)
+    script.command(Op.WAIT, Lock(1, 2, 10, 11, LockType.WRITE), 6)
+    script.settle()
     script.judge(play(build_unit("lock_bench", FULL), script.lines, 1))
 
 
