@@ -34,7 +34,9 @@ SHOWN_BY = {
 }
 """The scenario that shows each defect."""
 
-SCENARIOS = sorted({*SHOWN_BY.values(), "polls_keep_their_places", "the_end_of_a_session_tells_nobody"})
+SCENARIOS = sorted(
+    {*SHOWN_BY.values(), "polls_keep_their_places", "notices_at_random", "the_end_of_a_session_tells_nobody"}
+)
 
 
 @pytest.mark.parametrize("defect", SHOWN_BY, ids=lambda defect: defect.value)

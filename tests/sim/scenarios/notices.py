@@ -25,6 +25,7 @@ from virtiofs_tb.driver.notify_pool import NotifyPool, notification
 from virtiofs_tb.host.dpu import RegisterDpu
 from virtiofs_tb.host.port import HostPort, NotifyResult, Straps
 from virtiofs_tb.scenario import Bench, scenario
+from virtiofs_tb.sequences.lock_ops import LockOperations
 
 CLAUSES = ["FS-NQ-DI1", "FS-NQ-DI2", "FS-REQ-DI1"]
 NEEDS = ["dpu", "dpu_client", "announcer"]
@@ -349,6 +350,41 @@ async def the_dpu_retrieves_what_a_client_holds(host: HostPort, tb: Bench) -> No
         kept = await it.dpu.retrieved()
         check("what is kept of a long one, after a reset", kept, answer(0, 3000, 200)[:RETRIEVED_BYTES], "FS-REQ-DI1")
         check("flags when it was taken", await it.dpu.read(DpuRegister.NOTIFY_FLAGS), 0)
+
+
+@scenario(clauses=CLAUSES, needs=[*NEEDS, "locks"])
+async def notices_at_random(host: HostPort, tb: Bench) -> None:
+    """Random requests for locks told by messages, POLLs, changes by the DPU, buffers that come and go, all at once."""
+    async with session(host, tb, buffers=2, lock_messages=True) as it:
+        files = [await it.opened(b"random%d" % number) for number in range(2)]
+        operations = LockOperations(host, it.ready.client, files, tb.counts)
+        workers, requests = tb.option("workers", 6), tb.option("lock_requests", 180)
+        tasks = [
+            host.spawn(operations.work(tb.rng("notices", number), it.ready.device.request_queue(number), each))
+            for number, each in enumerate([requests // workers] * workers)
+        ]
+        rng = tb.rng("notices/dpu")
+
+        async def poll_and_change() -> None:
+            while not all(task.done() for task in tasks):
+                file = rng.choice(files)
+                if rng.random() < 0.6:
+                    error = await it.poll(file.nodeid, rng.randrange(12))
+                    check("errno of POLL", error in (0, errno.ENOMEM, errno.EBADF), True, "FS-REQ-DI1")
+                else:
+                    await it.write(file.nodeid, rng.randrange(100), b"random")
+                it.pool.reposting = rng.random() < 0.8
+                if not it.pool.posted:
+                    await it.pool.fill(2)
+                await host.sleep(rng.choice((0, 0, 3_000_000)))
+
+        changing = host.spawn(poll_and_change())
+        for task in tasks:
+            await task.join()
+        await changing.join()
+        it.pool.reposting = True
+        await it.pool.fill(4)
+        await operations.end()
 
 
 @scenario(clauses=["FS-INIT-RI2", "FS-NQ-DI1", "FS-NQ-DI2"], needs=["dpu"])
