@@ -5,22 +5,25 @@ Each function looks at the correct run and answers with a reason, or '' where th
 
 from __future__ import annotations
 
-from tests.unit.mutated_logs import GAP, RC, Element, Life, Log
+from dataclasses import replace
+
+from tests.unit.mutated_logs import CQ, GAP, RC, Element, Life, Log
 from virtiofs_model.config_space import write_masks
-from virtiofs_model.layouts.virtio import VIRTQ_AVAIL_F_NO_INTERRUPT, DescFlags
+from virtiofs_model.layouts.virtio import DescFlags
+from virtiofs_tb.host.log import Kind
+from virtiofs_tb.scoreboards.events import RegisterRead
 from virtiofs_tb.scoreboards.ring_state import Chain, Queue
+from virtiofs_tb.scoreboards.suppression import asks
 
 NEXT, WRITE, INDIRECT = int(DescFlags.NEXT), int(DescFlags.WRITE), int(DescFlags.INDIRECT)
+STATUS_AT, DRAINED_PS = 0x14, 10_000_000
+AVAIL, USED = int(DescFlags.AVAIL), int(DescFlags.USED)
 
 
 def _decisions(log: Log, at: int) -> list[int]:
     """Where the endpoint was told to send the messages of this one's vector."""
     queue = log.queue_of_message(at)
-    return [
-        other
-        for other, event in log.suppression.items()
-        if event.queue is queue and not (event.flags or 0) & VIRTQ_AVAIL_F_NO_INTERRUPT
-    ]
+    return [other for other, event in log.suppression.items() if event.queue is queue and log.wanted(other)]
 
 
 def merged(log: Log, at: int) -> str:
@@ -48,6 +51,15 @@ def covered_later(log: Log, at: int) -> str:
     if any(event.queue is queue and other > at for other, event in log.used_indexes):
         return "the next used index covers its entry"
     return ""
+
+
+def said_later(log: Log, at: int) -> str:
+    """An avail_event that is not written: the next one says more, or a reset comes before anybody counts on it."""
+    region = log.writes[at].regions[0]
+    later = [other for other in log.positions("avail event") if other > at and log.writes[other].regions[0] is region]
+    if later:
+        return "the next one says it"
+    return "a reset comes before the driver counts on it" if any(other > at for other in log.resets) else ""
 
 
 def suppressed_again(log: Log, life: Life, read: int) -> str:
@@ -132,10 +144,28 @@ def not_missed(log: Log, at: int, span: tuple[int, int] | None = None) -> str:
     return ""
 
 
+def _last_of_reset(log: Log, at: int, read: RegisterRead) -> bool:
+    """Whether this read told the end of a reset, and is the last one of the log."""
+    status = read.region == "common" and read.at <= STATUS_AT < read.at + len(read.data)
+    told = status and not read.data[STATUS_AT - read.at] and any(reset < at for reset in log.resets)
+    return told and not any(other > at for other in log.register_reads)
+
+
+def not_awaited(log: Log, at: int) -> str:
+    """A completion that never comes: the run ends before it is owed, and nobody uses its tag again."""
+    key = log.records[at].hdr[2] >> 8
+    again = [record for record in log.records[at:] if record.kind == Kind.TLP and record.channel == CQ]
+    if any(record.hdr[1] >> 8 == key for record in again):
+        return ""
+    return "the run ends before it is owed" if log.records[-1].t_ps - log.records[at].t_ps < DRAINED_PS else ""
+
+
 def free_bit(log: Log, at: int, byte: int, bit: int) -> str:
     """A bit of a completion of the endpoint that the driver cannot use, or that the endpoint is free to set."""
     read = log.register_reads.get(at)
     if read is not None and not read.window:
+        if _last_of_reset(log, at, read):
+            return "the reset may be under way still: nobody looks again"
         skip = read.offset & 3
         return "" if skip <= byte < skip + read.length else "a byte that was not asked for"
     request = log.config_request_of(at)
@@ -164,8 +194,8 @@ def unused_bit(log: Log, at: int, byte: int, bit: int) -> str:
     address = start + offset
     region = read.regions[0]
     if role == "suppression word":
-        if (address - region.start, bit) != (0, 0):
-            return "a reserved flag"
+        if _same_answer(log, at, byte, bit):
+            return "the words say the same"
         return _other_decision(log, at) or _reset_first(log, at, region.queue)
     if role == "available index":
         return _index_bit(log, at, 8 * (address - region.start - 2) + bit)
@@ -185,16 +215,30 @@ def _other_decision(log: Log, at: int) -> str:
     queue = log.suppression[at].queue
     following = [other for other in log.messages if other > at and log.queue_of_message(other) is queue]
     asks = [
-        other
-        for other, event in log.suppression.items()
-        if other != at and event.queue is queue and not (event.flags or 0) & VIRTQ_AVAIL_F_NO_INTERRUPT
+        other for other, event in log.suppression.items() if other != at and event.queue is queue and log.wanted(other)
     ]
-    if (log.suppression[at].flags or 0) & VIRTQ_AVAIL_F_NO_INTERRUPT:
+    if not log.wanted(at):
         return "one message may stand for two" if following else ""
     before = max((other for other in log.messages if other < at and log.queue_of_message(other) is queue), default=-1)
     if following and any(before < other < following[0] for other in asks):
         return "one message may stand for two"
     return ""
+
+
+def _same_answer(log: Log, at: int, byte: int, bit: int) -> bool:
+    """Whether the driver's words decide the same with a bit that is turned, or then nobody can say."""
+    word, record = log.suppression[at], log.records[at]
+    payload = bytearray(record.payload)
+    payload[byte] ^= 1 << bit
+    start = log.reads[log.answer_of[at]].start
+    value = int.from_bytes(payload[start & 3 :], "little")
+    if word.queue.packed:
+        turned = replace(word, used_event=value & 0xFFFF, flags=value >> 16 & 3)
+    elif word.queue.event_idx:
+        turned = replace(word, used_event=value & 0xFFFF)
+    else:
+        turned = replace(word, flags=value & 0xFFFF)
+    return all(asks(turned, use) in (asks(word, use), None) for use in log.uses[at])
 
 
 def _index_bit(log: Log, at: int, bit: int) -> str:
@@ -254,8 +298,27 @@ def _table_bit(log: Log, read: int, address: int, bit: int) -> str:
     return "no element of the chain"
 
 
+def _packed_bit(log: Log, chain: Chain, element: Element, inner: int, bit: int) -> str:
+    """A bit of the buffer ID or the flags of a packed descriptor."""
+    mask = (1 << bit) << 8 * (inner & 1)
+    first, last = (log.elements[id(chain)][at][1] for at in (0, chain.slots - 1))
+    if inner < 14:
+        return "" if element is last else "the buffer ID counts in the last descriptor of the ring alone"
+    if element.in_table:
+        return "" if mask == WRITE else "of a table only WRITE counts"
+    if not mask & (NEXT | WRITE | INDIRECT | AVAIL | USED):
+        return "a reserved flag"
+    if mask == WRITE and element.flags & INDIRECT:
+        return "WRITE means nothing beside INDIRECT"
+    if mask & (AVAIL | USED) and element is not first:
+        return "only the head's flags say what is available"
+    return ""
+
+
 def _element_bit(log: Log, chain: Chain, element: Element, inner: int, bit: int) -> str:
     """A bit of a descriptor that a chain is made of."""
+    if chain.queue.packed and inner >= 12:
+        return _packed_bit(log, chain, element, inner, bit)
     if (inner == 12 and bit > 2) or inner == 13:
         return "a reserved flag"
     if inner >= 14:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Iterator
+from struct import Struct
 
 from tests.unit import harmless
 from tests.unit.mutated_logs import (
@@ -31,9 +32,12 @@ from virtiofs_model import tlp
 from virtiofs_model.engine import MoverDirection
 from virtiofs_model.layouts.virtio import DescFlags
 from virtiofs_tb.host.log import Kind, Record
+from virtiofs_tb.scoreboards.events import DmaWrite
 
 NEXT = int(DescFlags.NEXT)
-WRITES = ("data", "used entry", "used index", "message")
+AVAIL_USED = int(DescFlags.AVAIL | DescFlags.USED)
+_USED = Struct("<IHH")
+WRITES = ("data", "used entry", "used index", "message", "used descriptor", "avail event")
 READS = ("available index", "ring entry", "descriptor", "table", "request", "suppression word")
 
 Maker = Callable[[Log, random.Random, int], Iterator[Mutation]]
@@ -59,7 +63,10 @@ def write_flipped(log: Log, rng: random.Random, number: int) -> Iterator[Mutatio
             byte = _enabled(log, at, rng)
             new = flipped(log.records[at], byte, rng.randrange(8))
             address = log.records[at].address + byte
-            yield Mutation("write flipped", role, _one(at, new), harmless.overlaid(log, at, address, address + 1))
+            why = harmless.overlaid(log, at, address, address + 1)
+            if role == "avail event" and new.payload < log.records[at].payload:
+                why = harmless.said_later(log, at)
+            yield Mutation("write flipped", role, _one(at, new), why)
 
 
 def write_dropped(log: Log, rng: random.Random, number: int) -> Iterator[Mutation]:
@@ -72,6 +79,8 @@ def write_dropped(log: Log, rng: random.Random, number: int) -> Iterator[Mutatio
                 why = harmless.merged(log, at)
             elif role == "used index":
                 why = harmless.covered_later(log, at)
+            elif role == "avail event":
+                why = harmless.said_later(log, at)
             yield Mutation("write dropped", role, _one(at), why)
 
 
@@ -81,6 +90,7 @@ def write_twice(log: Log, rng: random.Random, number: int) -> Iterator[Mutation]
         for at in log.some(rng, log.positions(role), number):
             record = log.records[at]
             why = "another message of the vector is owed" if role == "message" and harmless.owed_again(log, at) else ""
+            why = "avail_event says the same again" if role == "avail event" else why
             yield Mutation("write twice", role, _one(at, record, behind(record, record)), why)
 
 
@@ -101,7 +111,9 @@ def write_delayed(log: Log, rng: random.Random, number: int) -> Iterator[Mutatio
         yield Mutation("write delayed", "data behind the used entry", moved_behind(log, at, life.entry))
         yield Mutation("write delayed", "data behind the used index", moved_behind(log, at, life.index))
     for life in rng.sample(log.lives, min(number, len(log.lives))):
-        yield Mutation("write delayed", "used entry behind the used index", moved_behind(log, life.entry, life.index))
+        if life.entry != life.index:
+            edits = moved_behind(log, life.entry, life.index)
+            yield Mutation("write delayed", "used entry behind the used index", edits)
         reads = [at for at in log.positions("suppression word") if at > life.index]
         same = [at for at in reads if log.reads[at].regions[0].queue is life.chain.queue]
         if same:
@@ -168,6 +180,9 @@ def used_entry_wrong(log: Log, rng: random.Random, number: int) -> Iterator[Muta
         at = life.entry
         write, record = log.writes[at], log.records[at]
         queue = life.chain.queue
+        if queue.packed:
+            yield from _used_descriptor_wrong(record, write)
+            continue
         for head in ((life.chain.head + 1) % queue.size, rng.randrange(queue.size)):
             if head != life.chain.head:
                 new = written(record, write.start, head.to_bytes(4, "little") + write.data[4:])
@@ -176,6 +191,25 @@ def used_entry_wrong(log: Log, rng: random.Random, number: int) -> Iterator[Muta
             if life.length + by >= 0:
                 data = write.data[:4] + (life.length + by).to_bytes(4, "little")
                 yield Mutation("used entry wrong", f"length {by:+}", _one(at, written(record, write.start, data)))
+
+
+def _used_descriptor_wrong(record: Record, write: DmaWrite) -> Iterator[Mutation]:
+    """Its fields, and where it stands."""
+    length, id_, flags = _USED.unpack(write.data)
+    for text, data in (
+        ("id", (length, id_ ^ 1, flags)),
+        ("length -1", (max(length - 1, 0), id_, flags)),
+        ("length +4", (length + 4, id_, flags)),
+        ("wrap counter", (length, id_, flags ^ AVAIL_USED)),
+        ("still available", (length, id_, flags ^ int(DescFlags.USED))),
+        ("WRITE", (length, id_, flags ^ int(DescFlags.WRITE))),
+    ):
+        if data != (length, id_, flags):
+            new = written(record, write.start, _USED.pack(*data))
+            yield Mutation("used entry wrong", f"descriptor: {text}", _one(record.seq // GAP, new))
+    for by in (-16, 16):
+        new = written(record, write.start + by, write.data)
+        yield Mutation("used entry wrong", f"descriptor {by} bytes further", _one(record.seq // GAP, new))
 
 
 def used_ids_exchanged(log: Log, rng: random.Random, number: int) -> Iterator[Mutation]:
@@ -434,7 +468,7 @@ def answer_header(log: Log, rng: random.Random, number: int) -> Iterator[Mutatio
             yield Mutation("answer header", f"{name} of {log.asked_for(at)}", _one(at, new))
     for at in log.some(rng, found, number):
         record = log.records[at]
-        yield Mutation("answer lost", log.asked_for(at), _one(at))
+        yield Mutation("answer lost", log.asked_for(at), _one(at), harmless.not_awaited(log, at))
         yield Mutation("answer twice", log.asked_for(at), _one(at, record, behind(record, record)))
 
 

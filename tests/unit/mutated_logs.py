@@ -39,6 +39,7 @@ from virtiofs_tb.scoreboards.events import (
 )
 from virtiofs_tb.scoreboards.memory_map import AVAIL, DESC, READABLE, TABLE, USED, WRITABLE
 from virtiofs_tb.scoreboards.ring_state import Chain, Queue
+from virtiofs_tb.scoreboards.suppression import asks
 from virtiofs_tb.seeds import stream
 
 ROOT = Path(__file__).parents[2]
@@ -119,6 +120,8 @@ class Log:
         self.requests: dict[int, Chain] = {}
         self.replies: dict[int, EngineReplySeen] = {}
         self.suppression: dict[int, SuppressionRead] = {}
+        self.uses: dict[int, list[UsedIndex]] = {}  # that a read of the suppression word decides about
+        self._decided: dict[int, int] = {}
         self.used_indexes: list[tuple[int, UsedIndex]] = []
         self.messages: list[int] = []
         self.resets: list[int] = []
@@ -144,6 +147,10 @@ class Log:
         if region.kind == WRITABLE and region.chain is not None:
             self.roles[at] = "data"
             self._data.setdefault(id(region.chain), []).append(at)
+        elif region.queue.packed:
+            self.roles[at] = "used descriptor"
+        elif event.start - region.start >= 4 + 8 * region.queue.size:
+            self.roles[at] = "avail event"
         elif event.start - region.start < 4:
             self.roles[at] = "used index"
         else:
@@ -172,7 +179,10 @@ class Log:
         region = event.regions[0]
         kinds = {READABLE: "request", DESC: "descriptor", TABLE: "table", USED: "used ring", AVAIL: "ring entry"}
         role = kinds[region.kind]
-        if region.kind == AVAIL and event.start < region.start + 4:
+        event_at = 0 if region.queue.packed else region.start + 4 + 2 * region.queue.size
+        if region.kind == AVAIL and event.start >= event_at:
+            role = "suppression word"
+        elif region.kind == AVAIL and event.start < region.start + 4:
             role = "available index" if event.end > region.start + 2 else "suppression word"
         self.roles[at] = role
         end = event.end
@@ -195,7 +205,7 @@ class Log:
         region = event.read.regions[0]
         queue = region.queue
         offset = event.start - region.start
-        if region.kind == AVAIL and event.ok:
+        if region.kind == AVAIL and event.ok and not queue.packed:
             if offset <= 2 and offset + len(event.data) >= 4:
                 if int.from_bytes(event.data[2 - offset : 4 - offset], "little") != queue.avail_idx & 0xFFFF:
                     self.news.add(at)
@@ -209,6 +219,9 @@ class Log:
         chain = event.chain
         self.chains.append(chain)
         self.depend.setdefault(self.answer_of[chain.pub_seq // GAP], set()).add(id(chain))
+        if chain.queue.packed:
+            self._packed_ready(chain)
+            return
         self.depend.setdefault(self.entries[id(chain.queue), chain.position], set()).add(id(chain))
         elements = self.elements[id(chain)] = []
         at, offset, table = chain.head, {0: 0, WRITE: 0}, None
@@ -230,8 +243,37 @@ class Log:
                 break
             at = following
 
+    def _packed_ready(self, chain: Chain) -> None:
+        """The same for a packed ring: elements in the order of the ring, or of a table."""
+        elements = self.elements[id(chain)] = []
+        offset = {0: 0, WRITE: 0}
+        for position in range(chain.position, chain.position + chain.slots):
+            slot = position % chain.queue.size
+            desc = chain.queue.descs[slot]
+            assert desc is not None
+            issue, address, length, flags, _ = desc
+            if position == chain.position:  # what counts is the read that first showed it to be available
+                issue = GAP * self.answer_of[chain.pub_seq // GAP]
+            self.descriptors.setdefault(issue // GAP, set()).add(slot)
+            self.depend.setdefault(issue // GAP, set()).add(id(chain))
+            elements.append((slot, Element(address, length, flags, offset[flags & WRITE], False)))
+            offset[flags & WRITE] += length
+        if chain.table is not None:
+            offset = {0: 0, WRITE: 0}
+            for at, (address, length, _, flags) in enumerate(_DESC.iter_unpack(bytes(chain.table.store.data))):
+                elements.append((at, Element(address, length, flags, offset[flags & WRITE], True)))
+                offset[flags & WRITE] += length
+
     def on_suppression_read(self, event: SuppressionRead) -> None:
-        self.suppression[event.seq // GAP] = event
+        at, before = event.seq // GAP, self._decided.get(id(event.queue), -1)
+        uses = [use for _, use in self.used_indexes if use.queue is event.queue and use.seq < event.issue_seq]
+        self.uses[at] = [use for use in uses if use.seq > before] or uses[-1:]
+        self._decided[id(event.queue)] = event.issue_seq
+        self.suppression[at] = event
+
+    def wanted(self, at: int) -> bool:
+        """Whether a read of the suppression word asks for an interrupt."""
+        return any(asks(self.suppression[at], use) is True for use in self.uses[at])
 
     def on_register_read(self, event: RegisterRead) -> None:
         self.register_reads[event.seq // GAP] = event

@@ -41,6 +41,9 @@ SCENARIOS = (
     "random_operations",
     "masked_interrupts_wait",
     "reset_in_the_middle_of_traffic",
+    "packed_rings",
+    "chains_at_the_end_of_a_packed_ring",
+    "suppressed_interrupts",
 )
 SEED = 1
 EACH = 2
