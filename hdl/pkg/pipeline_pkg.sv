@@ -8,6 +8,9 @@ package pipeline_pkg;
     // Descriptors of a chain that stay after the walk; longer chains are fetched again, a window at a time.
     localparam int unsigned WINDOW = 16;
 
+    // Descriptors of a packed ring's indirect table, whatever the size of the ring.
+    localparam logic [15:0] MOST_DESCRIPTORS = 16'd1024;
+
     // Who reads chains: each has its own window for chains longer than WINDOW.
     typedef enum logic [2:0] {
         CURSOR_HEADER,

@@ -11,7 +11,7 @@ module chain_link_packed
     input  position_t    position,        // of the descriptor
     input  logic [127:0] descriptor,
     input  logic         indirect_desc,   // VIRTIO_F_INDIRECT_DESC was negotiated
-    input  logic         crowded,         // the ring had no room for one more
+    input  logic         full,            // it is in the last slot that was free
     output link_t        link
 );
     import virtio_pkg::*;
@@ -35,9 +35,8 @@ module chain_link_packed
             if (!indirect_desc) link.code = ERR_INDIRECT_OFF;
             else if (link.goes_on || position.count != 0) link.code = ERR_INDIRECT_NEXT;
             else if (len == 0 || len[3:0] != 0) link.code = ERR_INDIRECT_LENGTH;
-        end else if (crowded) begin
-            // Descriptors that the device has not used yet cannot be available again.
-            link.code = ERR_AVAIL_INDEX;
+        end else if (full && link.goes_on && !position.indirect) begin
+            link.code = ERR_CHAIN_LENGTH;
         end
     end
 endmodule

@@ -19,16 +19,19 @@ module chain_step
     link_t       link_split;
     link_t       link_packed;
     link_t       link;
-    logic        crowded;
+    logic        full;
+    logic [15:0] most;
     logic [32:0] total;
 
-    assign crowded = !walk.again && !walk.position.indirect && walk.position.count == walk.room;
+    assign full = !walk.again && walk.position.count + 1'b1 == walk.room;
+    // In packed rings the device says how long a table may be (PACK-IND-R03): a ring of one slot is of use then.
+    assign most = device.ring_packed && walk.position.indirect ? MOST_DESCRIPTORS : queues[walk.position.queue].size;
 
     chain_link_split split (
         .position(walk.position), .descriptor, .indirect_desc(device.indirect_desc), .link(link_split)
     );
     chain_link_packed packed_ring (
-        .position(walk.position), .descriptor, .indirect_desc(device.indirect_desc), .crowded, .link(link_packed)
+        .position(walk.position), .descriptor, .indirect_desc(device.indirect_desc), .full, .link(link_packed)
     );
 
     assign link = device.ring_packed ? link_packed : link_split;
@@ -66,7 +69,7 @@ module chain_step
             end else begin
                 made.ended = 1'b1;
             end
-            if (walk.position.count == queues[walk.position.queue].size) made.code = ERR_CHAIN_LENGTH;
+            if (walk.position.count == most) made.code = ERR_CHAIN_LENGTH;
             else if (walk.position.writing && !made.write) made.code = ERR_DIRECTION;
             else if (total[32]) made.code = ERR_CHAIN_BYTES;
         end

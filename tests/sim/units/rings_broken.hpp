@@ -14,7 +14,7 @@ inline const std::map<std::string, std::function<void(PackedDriver&)>> BROKEN = 
     {"table_in_list", [](PackedDriver& d) { d.raw(1, 8, 0, F_NEXT), d.raw(d.base + 0x10000, 16, 1, F_INDIRECT); }},
     {"table_odd", [](PackedDriver& d) { d.raw(d.base + 0x10000, 24, 0, F_INDIRECT); }},
     {"table_empty", [](PackedDriver& d) { d.raw(d.base + 0x10000, 0, 0, F_INDIRECT); }},
-    {"table_long", [](PackedDriver& d) { d.raw(d.base + 0x10000, 16 * 9, 0, F_INDIRECT); }},
+    {"table_long", [](PackedDriver& d) { d.raw(d.base + 0x10000, 16 * 1025, 0, F_INDIRECT); }},
     {"table_off", [](PackedDriver& d) { d.raw(d.base + 0x10000, 16, 0, F_INDIRECT); }},
     {"bytes", [](PackedDriver& d) { d.raw(1, 0x80000000, 0, F_NEXT), d.raw(1, 0x80000000, 1, 0); }},
     {"bus_error", [](PackedDriver& d) { d.raw(1, 8, 0, 0); }},

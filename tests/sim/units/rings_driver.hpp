@@ -131,8 +131,7 @@ class PackedDriver : public Driver {
         : Driver(memory, random, ring_size, at), free_(ring_size) {}
 
     bool room(const Shape& shape) const override {
-        return shape.indirect ? free_ >= 1 && !tables_.empty() && shape.readable + shape.writable <= size
-                              : free_ >= shape.readable + shape.writable;
+        return shape.indirect ? free_ >= 1 && !tables_.empty() : free_ >= shape.readable + shape.writable;
     }
 
     void add(const Shape& shape) override {

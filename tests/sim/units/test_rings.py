@@ -85,7 +85,7 @@ def test_a_queue_is_stopped_and_begins_anew(ring: str) -> None:
         ("bytes", ErrorCode.CHAIN_BYTES),
         ("bus_error", ErrorCode.RING_READ),
         ("twice", ErrorCode.AVAIL_INDEX),
-        ("into_the_held", ErrorCode.AVAIL_INDEX),
+        ("into_the_held", ErrorCode.CHAIN_LENGTH),
     ],
 )
 def test_a_driver_that_breaks_a_packed_ring(rule: str, code: ErrorCode) -> None:
