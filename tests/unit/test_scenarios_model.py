@@ -42,7 +42,7 @@ def test_scenario(name: str) -> None:
     host = ModelHost(SEED)
     reason = scenario.not_applicable(host.caps)
     if reason:
-        pytest.skip(f"{reason}: test_file_system_board.py or test_scenarios_rings.py runs it on a device that has it")
+        pytest.skip(f"{reason}, which firmware has not: test_file_system_board.py runs it where the endpoint answers")
     tb = bench(host, SEED)
     host.caps = HostCaps(**dict.fromkeys(scenario.needs, True))
     if not host.caps.dpu:

@@ -142,7 +142,11 @@ class NotifyPool:
         self._wake.set()
 
     async def _post(self, buffer: _Buffer, kick: bool = True) -> None:
-        token = await self.queue.add(buffer.segments, buffer.shape, kick)
+        try:
+            token = await self.queue.add(buffer.segments, buffer.shape, kick)
+        except QueueStopped:
+            self._idle.append(buffer)
+            return
         self._posted[token] = buffer
         self._wake.set()  # it may be used already
 
@@ -177,11 +181,11 @@ class NotifyPool:
             if token.error is not None:
                 raise token.error
             used = token.used or 0
+            self._idle.append(buffer)
             self._take(buffer, used)
-            if self.reposting and used:
+            if self.reposting and used and self.queue.error is None:
+                self._idle.pop()
                 await self._post(buffer)
-            else:
-                self._idle.append(buffer)
         self._news.set()
 
     def _take(self, buffer: _Buffer, used: int) -> None:

@@ -241,7 +241,8 @@ class VirtioFsDevice:
         await self.host.bar_write(self.pci.fn, place.bar, doorbell.offset, size, value)
 
     async def reset_queue(self, index: int) -> None:
-        """Reset one queue and give its rings back (RING_RESET). One call at a time: it uses queue_select."""
+        """Reset one queue, take what was used before, and give its rings back (RING_RESET). One call at a time: it uses
+        queue_select."""
         await self.common.write("queue_select", index)
         await self.common.write("queue_reset", 1)
         end = self.host.now_ps() + RESET_TIMEOUT_PS
@@ -257,6 +258,7 @@ class VirtioFsDevice:
         for others in self._by_vector.values():
             if queue in others:
                 others.remove(queue)
+        queue.harvest()
         await queue.release()
 
     async def enable_queue(self, index: int, size: int | None = None) -> Virtqueue:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from virtiofs_tb.host.log import Kind, ObservationLog
@@ -17,6 +18,10 @@ from virtiofs_tb.seeds import stream
 T = TypeVar("T")
 
 PACKET_CAPS = HostCaps(tlp=True, time=True, dpu=True, faults=True, locks=True)
+FEATURE_CAPS = replace(
+    PACKET_CAPS, packed=True, event_idx=True, in_order=True, ring_reset=True, doorbell_data=True, iommu=True
+)
+"""Of an endpoint whose DPU can offer every feature that the driver knows."""
 
 
 class SimulationFailure(Exception):

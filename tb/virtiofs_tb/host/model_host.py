@@ -23,7 +23,7 @@ from virtiofs_model.engine import (
 from virtiofs_model.layouts.dpu import AxiResponse
 from virtiofs_model.ramfs import Limits
 from virtiofs_model.tlp import Header
-from virtiofs_tb.host.base import PACKET_CAPS, HostBase, OutOfTime
+from virtiofs_tb.host.base import FEATURE_CAPS, HostBase, OutOfTime
 from virtiofs_tb.host.dpu import Access, Answer, RegisterDpu
 from virtiofs_tb.host.log import (
     DpuChannel,
@@ -149,7 +149,7 @@ class ModelHost(HostBase):
         log = log if log is not None else ObservationLog()
         self.endpoint = ModelEndpoint(self._from_endpoint, defect, request_queues, max_queue_size, msix_vectors, ramfs)
         dpu: DpuPort = ModelDpu(self.endpoint, log, loop)
-        caps = replace(PACKET_CAPS, dpu_client=True, announcer=ramfs is not None)
+        caps = replace(FEATURE_CAPS, dpu_client=True, announcer=ramfs is not None)
         super().__init__(loop, self, log, seed, timing, caps, dpu)
         self.engine: EnginePort = LoggedEngine(self.endpoint.engine, log, loop)
         self.steps = 0
