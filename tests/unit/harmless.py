@@ -135,6 +135,8 @@ def not_missed(log: Log, at: int, span: tuple[int, int] | None = None) -> str:
     if role == "descriptor" and span is not None:
         table = read.regions[0].start
         lost = [byte - table for byte in range(read.start, read.end) if not span[0] <= byte < span[1]]
+        if queue.packed and all(_shown_again(log, at, table, offset >> 4) for offset in lost):
+            return "another look shows that head too"
         if all(_ring_descriptor_bit(log, at, offset, 0) for offset in lost):
             return "no chain is made of the descriptors that are left out, or not of these fields"
     if role in ("table", "request"):
@@ -144,11 +146,10 @@ def not_missed(log: Log, at: int, span: tuple[int, int] | None = None) -> str:
     return ""
 
 
-def _last_of_reset(log: Log, at: int, read: RegisterRead) -> bool:
-    """Whether this read told the end of a reset, and is the last one of the log."""
+def _end_of_reset(log: Log, at: int, read: RegisterRead) -> bool:
+    """Whether this read told the end of a reset."""
     status = read.region == "common" and read.at <= STATUS_AT < read.at + len(read.data)
-    told = status and not read.data[STATUS_AT - read.at] and any(reset < at for reset in log.resets)
-    return told and not any(other > at for other in log.register_reads)
+    return status and not read.data[STATUS_AT - read.at] and any(reset < at for reset in log.resets)
 
 
 def not_awaited(log: Log, at: int) -> str:
@@ -160,12 +161,23 @@ def not_awaited(log: Log, at: int) -> str:
     return "the run ends before it is owed" if log.records[-1].t_ps - log.records[at].t_ps < DRAINED_PS else ""
 
 
+def _shown_again(log: Log, at: int, ring: int, slot: int) -> bool:
+    """Whether a slot is the head of a packed chain that a later read, before the chain was used, shows as well."""
+    for life in log.lives:
+        first = log.elements[id(life.chain)][0]
+        if id(life.chain) in log.depend.get(at, set()) and (first[0], first[1].in_table) == (slot, False):
+            start = ring + 16 * slot
+            again = [read for other, read in log.reads.items() if at < other < life.entry]
+            return any(read.start <= start and start + 16 <= read.end for read in again)
+    return False
+
+
 def free_bit(log: Log, at: int, byte: int, bit: int) -> str:
     """A bit of a completion of the endpoint that the driver cannot use, or that the endpoint is free to set."""
     read = log.register_reads.get(at)
     if read is not None and not read.window:
-        if _last_of_reset(log, at, read):
-            return "the reset may be under way still: nobody looks again"
+        if _end_of_reset(log, at, read):
+            return "the reset may be under way still: a driver would look again"
         skip = read.offset & 3
         return "" if skip <= byte < skip + read.length else "a byte that was not asked for"
     request = log.config_request_of(at)
