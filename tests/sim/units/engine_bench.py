@@ -116,7 +116,8 @@ class Engine:
     def mail(self, message: bytes) -> int:
         """A message of the DPU's own for the store; returns the mailbox's answer."""
         self._tell(f"mail {message.hex()}")
-        self.step(200)
+        self._tell("step 200")
+        self._until("stepped")  # replies are for the next run
         return self.mailed.pop()
 
     def firmware(self, on: bool) -> None:

@@ -192,6 +192,28 @@ def test_a_place_is_kept_from_when_the_request_waits(client: Client) -> None:
     assert engine.room() == Room(WORDS - 1, 1)
 
 
+def test_the_last_place_is_for_one(client: Client) -> None:
+    """A request that waits, or a message of the mailbox that comes at any moment beside it."""
+    engine = client.engine
+    assert client.ask(Want(1).set()) == 0
+    seen = set()
+    for delay in range(30, 90):
+        client.fill(1)
+        ctx = engine.send(Sent(Want(2).wait(20), 16))
+        early = engine.step(delay)
+        mailed = engine.mail(struct.pack("<IiQ", 16, 99, 0))
+        data = (early | engine.run())[ctx].data
+        assert data is not None
+        waits = data[:8] == WAIT
+        assert waits != (mailed == NotifyResult.HELD)
+        assert engine.room() == Room(0, int(waits))
+        seen.add(waits)
+        if waits:
+            assert client.ask(interrupt(20), lane=0) == 0
+        assert client.told()[-1] == (lock(20, errno.EINTR) if waits else struct.pack("<IiQ", 16, 99, 0))
+    assert seen == {False, True}
+
+
 @pytest.mark.parametrize("how", ["init", "destroy", "reset", "refused", "major"])
 def test_the_end_of_a_session_gives_places_back_and_tells_nobody(client: Client, how: str) -> None:
     engine = client.engine
