@@ -24,8 +24,8 @@ from virtiofs_tb.report import Summary
 HERE = Path(__file__).parent
 SEED = 1
 # random_window runs for a span of wall clock: a benchmark (`make bench`), and its work is that of random_operations.
-# fuzz takes minutes; fuzzed_sessions is the same with fewer messages.
-LEFT_OUT = ("random_window", "fuzz")
+# fuzz and event_wrap take minutes; fuzzed_sessions and event_indices_go_round are the same with less.
+LEFT_OUT = ("random_window", "fuzz", "event_wrap")
 NAMES = [entry.name for entry in catalogue.entries() if entry.name not in LEFT_OUT]
 SECOND = ("identity", "virtio_capabilities", "device_initialises", "session_browse")
 REPEATED = "session_browse"

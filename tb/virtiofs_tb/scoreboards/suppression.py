@@ -76,6 +76,7 @@ class Decisions:
     undecided: deque[UsedIndex] = field(default_factory=deque)
     covered: deque[tuple[UsedIndex, bool]] = field(default_factory=deque)
     owed: tuple[int, int] | None = None
+    _first: tuple[UsedIndex, bool] | None = None  # to which the read belongs that covered several
     _flags: int | None = None  # of a packed ring, where they were read apart
 
     def decide(self, word: SuppressionRead) -> Outcome | None:
@@ -101,7 +102,7 @@ class Decisions:
             if earlier:
                 self._own(word, outcome)
             else:
-                self.covered.popleft()
+                self._first = self.covered.popleft()
             while len(self.covered) > MAX_COVERED:
                 self.covered.popleft()
         return outcome
@@ -110,6 +111,9 @@ class Decisions:
         """The use that this read belongs to: an earlier one covered it as well, and may have said otherwise."""
         if self.covered:
             used, before = self.covered.popleft()
+            if used.seq > word.issue_seq and self._first is not None:
+                # The read that covered several came before one that was issued earlier: it belongs to the later use.
+                used, before = self._first
             now = asks(word, used) is True
             outcome.own = int(now) - int(before)
 
