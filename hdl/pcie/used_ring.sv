@@ -29,8 +29,8 @@ module used_ring (
 
     // Split: the used index. Packed: the next slot, and in bit 15 whether the wrap counter differs from its first
     // value, 1.
-    logic [MAX_QUEUES-1:0][15:0] place_reg;
-    logic [MAX_QUEUES-1:0]       busy_reg;
+    logic [15:0]           place_reg[MAX_QUEUES];
+    logic [MAX_QUEUES-1:0] busy_reg;
 
     logic [LANES-1:0] can_begin;
     always_comb begin
@@ -84,11 +84,8 @@ module used_ring (
         end
         if (sent) busy_reg[sent_queue] <= 1'b0;
         for (int unsigned q = 0; q < MAX_QUEUES; q++) begin
-            if (queue_clear[q]) place_reg[q] <= '0;
+            if (rst || queue_clear[q]) place_reg[q] <= '0;
         end
-        if (rst) begin
-            busy_reg <= '0;
-            place_reg <= '0;
-        end
+        if (rst) busy_reg <= '0;
     end
 endmodule
