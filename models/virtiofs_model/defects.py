@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from virtiofs_model.layouts.virtio import Feature
+from virtiofs_model.ring_defects import RING_DEFECTS
+
 
 class Defect(str, Enum):
     """Names of the defects, as they are given on a command line."""
@@ -113,16 +116,54 @@ class Defect(str, Enum):
     ANNOUNCE_NO_EPOCH = "announce_no_epoch"
     ANNOUNCE_EPOCH_ALONE = "announce_epoch_alone"
     ANNOUNCE_OLD_SESSION = "announce_old_session"
+    # rings and features (ring_defects.py)
+    PACKED_FIRST_ONLY = "packed_first_only"
+    PACKED_LIST_WITH_HEAD = "packed_list_with_head"
+    PACKED_ID_OF_HEAD = "packed_id_of_head"
+    PACKED_TABLE_FOLLOWS_NEXT = "packed_table_follows_next"
+    PACKED_AVAIL_WRAP_AT_END = "packed_avail_wrap_at_end"
+    PACKED_USED_WRAP_AT_END = "packed_used_wrap_at_end"
+    PACKED_USED_ONE_SLOT = "packed_used_one_slot"
+    PACKED_FLAGS_BEFORE_LENGTH = "packed_flags_before_length"
+    PACKED_WRITE_FLAG = "packed_write_flag"
+    PACKED_SIZE_ROUNDED = "packed_size_rounded"
+    PACKED_SIZE_REFUSED = "packed_size_refused"
+    PACKED_EVENT_AS_ENABLE = "packed_event_as_enable"
+    PACKED_EVENT_AS_DISABLE = "packed_event_as_disable"
+    PACKED_EVENT_WITHOUT_WRAP = "packed_event_without_wrap"
+    EVENT_USED_IGNORED = "event_used_ignored"
+    EVENT_OFF_BY_ONE = "event_off_by_one"
+    EVENT_NO_SECOND_LOOK = "event_no_second_look"
+    EVENT_AHEAD = "event_ahead"
+    ORDER_AS_ANSWERED = "order_as_answered"
+    DOORBELL_BY_VALUE = "doorbell_by_value"
+    DOORBELL_OF_16_BITS = "doorbell_of_16_bits"
+    CONFIG_DATA_IS_INDEX = "config_data_is_index"
+    FEATURES_UPPER_HALF = "features_upper_half"
+    FEATURES_PLATFORM_OPTIONAL = "features_platform_optional"
+    GENERATION_STAYS = "generation_stays"
+    QUEUE_RESET_EARLY = "queue_reset_early"
+    QUEUE_RESET_KEEPS_PLACE = "queue_reset_keeps_place"
+    QUEUE_RESET_KEEPS_ENABLE = "queue_reset_keeps_enable"
+    QUEUE_RESET_KEEPS_REGISTERS = "queue_reset_keeps_registers"
+    QUEUE_RESET_NEVER_ENDS = "queue_reset_never_ends"
+    QUEUE_RESET_INTERRUPTS = "queue_reset_interrupts"
+    QUEUE_RESET_KEEPS_REQUESTS = "queue_reset_keeps_requests"
+    QUEUE_RESET_KEEPS_BUFFERS = "queue_reset_keeps_buffers"
 
 
 @dataclass(frozen=True)
 class DefectInfo:
-    """What a defect does, the clauses that it breaks (spec/clauses.csv) and the scoreboard that must catch it."""
+    """What a defect does, the clauses that it breaks (spec/clauses.csv) and the scoreboard that must catch it.
+
+    features: beyond the usual ones, that must be in force for it to act.
+    """
 
     defect: Defect
     description: str
     clauses: tuple[str, ...]
     scoreboard: str
+    features: tuple[Feature, ...] = ()
 
 
 _CONFIG, _DESCRIPTORS, _DMA = "config_space", "descriptors", "dma"
@@ -422,6 +463,7 @@ _INFO = (
         Defect.ANNOUNCE_OLD_SESSION, "Names are dropped in sessions that know no INC_EPOCH",
         ("FS-NQ-DI1",), _ANNOUNCEMENTS,
     ),
+    *(DefectInfo(Defect(name), *info) for name, info in RING_DEFECTS.items()),
 )  # fmt: skip
 
 DEFECTS: dict[str, DefectInfo] = {info.defect.value: info for info in _INFO}

@@ -178,8 +178,20 @@ class VirtioRegisters:
     def finish_queue_reset(self, queue: int) -> None:
         """A queue as it was after the device's reset (VQRST-D03); queue_reset and queue_enable read 0
         (PCI-COMMON-D14)."""
+        old = self.queues[queue]
         self.on_vector_unmapped(queue)
         self.queues[queue] = QueueRegisters(self.straps.max_queue_size)
+        if self.defect is not None:
+            self._leave(old, self.queues[queue])
+
+    def _leave(self, old: QueueRegisters, new: QueueRegisters) -> None:
+        """Defects: what a queue's reset leaves behind."""
+        if self.defect is Defect.QUEUE_RESET_KEEPS_REGISTERS:
+            new.size, new.vector = old.size, old.vector
+        if self.defect in (Defect.QUEUE_RESET_EARLY, Defect.QUEUE_RESET_KEEPS_REQUESTS):
+            new.desc, new.driver, new.device = old.desc, old.driver, old.device
+        new.enable = old.enable and self.defect is Defect.QUEUE_RESET_KEEPS_ENABLE
+        new.resetting = self.defect is Defect.QUEUE_RESET_NEVER_ENDS
 
     @property
     def selected_resetting(self) -> bool:
@@ -221,7 +233,7 @@ class VirtioRegisters:
     def config_changed(self) -> None:
         """A device configuration field changed: a new generation if the old one was seen (PCI-COMMON-D06)."""
         if self._config_seen:
-            self.generation = (self.generation + 1) & 0xFF
+            self.generation = (self.generation + (self.defect is not Defect.GENERATION_STAYS)) & 0xFF
             self._config_seen = False
 
     # ---- access by dword ----
@@ -253,7 +265,8 @@ class VirtioRegisters:
             address = (queue.desc, queue.driver, queue.device)[(offset - 0x20) // 8]
             return self._word(address, offset >> 2 & 1)
         if offset == 0x38:
-            told = index + NOTIF_CONFIG_DATA if present and self.negotiated(Feature.NOTIF_CONFIG_DATA) else 0
+            distance = 0 if self.defect is Defect.CONFIG_DATA_IS_INDEX else NOTIF_CONFIG_DATA
+            told = index + distance if present and self.negotiated(Feature.NOTIF_CONFIG_DATA) else 0
             return told | queue.resetting << 16
         return 0
 
@@ -326,7 +339,12 @@ class VirtioRegisters:
             return
         accepted = value & _DRIVER_STATUS
         if accepted & DeviceStatus.FEATURES_OK and not self.features_ok:
-            acceptable = features_acceptable(self.driver_features, self.straps.features)
+            offered = self.straps.features
+            if self.defect is Defect.FEATURES_UPPER_HALF:
+                offered |= ~0xFFFFFFFF
+            if self.defect is Defect.FEATURES_PLATFORM_OPTIONAL:
+                offered &= ~Feature.ACCESS_PLATFORM.mask | self.driver_features
+            acceptable = features_acceptable(self.driver_features, offered)
             if acceptable or self.defect is Defect.FEATURES_OK_WITHOUT_VERSION_1:
                 self.roles = self.straps.roles(self.driver_features)
             else:
@@ -337,7 +355,8 @@ class VirtioRegisters:
 
     def _size_fits(self, size: int) -> bool:
         """A split ring has a power of 2 entries, a packed one any number (PACK-VQ-DI1)."""
-        return size & (size - 1) == 0 or self.negotiated(Feature.RING_PACKED)
+        packed = self.negotiated(Feature.RING_PACKED) and self.defect is not Defect.PACKED_SIZE_REFUSED
+        return size & (size - 1) == 0 or packed
 
     def _write_queue(self, offset: int, value: int, enables: int) -> None:
         index = self._select.queue

@@ -23,6 +23,8 @@ FILE_SYSTEM = {info.defect.value for board in ANSWERING for info in by_scoreboar
 FILE_SYSTEM |= {"lock_place_not_kept", "init_refused_empties_store"}
 """Those of the file system show where it answers: tests/unit/test_file_system_board.py, test_announcement_board.py,
 test_notice_boards.py."""
+NEGOTIATED = {name for name, info in DEFECTS.items() if info.features}
+"""Those of features that are not usual show where these are in force: tests/unit/test_ring_defects.py."""
 CLAUSES = Path(__file__).parents[2] / "spec" / "clauses.csv"
 
 
@@ -111,7 +113,7 @@ def test_the_sound_device_is_deterministic() -> None:
     assert session(None, 1) == session(None, 1)
 
 
-@pytest.mark.parametrize("defect", sorted(set(DEFECTS) - FILE_SYSTEM))
+@pytest.mark.parametrize("defect", sorted(set(DEFECTS) - FILE_SYSTEM - NEGOTIATED))
 def test_defect_shows(defect: str) -> None:
     try:
         shown = session(defect, 1)

@@ -30,6 +30,8 @@ ANSWERING = ("file_system", "client_cache", "announcements")
 FILE_SYSTEM = {info.defect.value for board in ANSWERING for info in by_scoreboard(board)}
 FILE_SYSTEM.add("lock_place_not_kept")
 """Those of the file system show where it answers: tests/unit/test_file_system_board.py, test_announcement_board.py."""
+NEGOTIATED = {name for name, info in DEFECTS.items() if info.features}
+"""Those of features that are not usual: tests/unit/test_ring_defects.py."""
 
 # The scenario that shows a defect, where it is not the first one below.
 USUAL = "without_the_notification_feature"
@@ -80,7 +82,7 @@ def judged(name: str, seed: int, defect: str | None = None) -> tuple[ScoreboardS
     return boards, error
 
 
-@pytest.mark.parametrize("defect", sorted(set(DEFECTS) - FILE_SYSTEM))
+@pytest.mark.parametrize("defect", sorted(set(DEFECTS) - FILE_SYSTEM - NEGOTIATED))
 def test_defect_is_caught(defect: str) -> None:
     info = DEFECTS[defect]
     boards, _ = judged(SHOWN_BY.get(defect, USUAL), 1, defect)

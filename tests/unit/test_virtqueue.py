@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
 
@@ -91,6 +92,22 @@ def test_ring_addresses() -> None:
     assert RING.avail_entries(14, 8) == (0x2000 + 4 + 12, 4)
     assert RING.used_entry(9, 3, 100) == (0x3000 + 4 + 8, struct.pack("<II", 3, 100))
     assert RING.used_idx(0x10000) == (0x3002, b"\0\0")
+
+
+@pytest.mark.parametrize(
+    ("event", "old", "new", "told"),
+    [
+        (5, 5, 6, True), (6, 5, 6, False), (4, 5, 6, False), (5, 3, 9, True), (9, 3, 9, False), (3, 3, 9, True),
+        (0xFFFF, 0xFFFF, 0x10000, True), (0, 0xFFFF, 0x10000, False), (0, 0xFFFE, 0x10001, True),
+        (0xFFFE, 0xFFFE, 0x10001, True), (0x8000, 0xFFFE, 0x10001, False), (7, 9, 9, False),
+    ],
+)  # fmt: skip
+def test_used_event(event: int, old: int, new: int, told: bool) -> None:
+    """SPLIT-UNS-D05, D06: whether the entry is among those from `old` to `new`, around the end of 16 bits, too."""
+    ring = replace(RING, event_idx=True)
+    assert ring.wants_interrupt(struct.pack("<H", event), old, new) is told
+    assert ring.suppression() == (0x2000 + 4 + 16, 2)
+    assert ring.avail_event(0x10003) == (0x3000 + 4 + 64, b"\3\0")
 
 
 def test_slices() -> None:

@@ -126,6 +126,9 @@ class ModelEndpoint:
 
     def _reset_queue(self, queue: int) -> None:
         """Nothing begins any more for the queue, and all that is pending for it is dropped (VQRST-D01, D02)."""
+        if self._core.defect is Defect.QUEUE_RESET_EARLY:
+            self._core.registers.finish_queue_reset(queue)
+            return  # what was begun knows where the rings were
         self._core.scheduler.kill(queue_group(queue))
         self._mover.stop(queue)
         self._core.scheduler.spawn(self._finish_queue_reset(queue), SERVICE)

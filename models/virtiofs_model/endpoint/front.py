@@ -14,6 +14,7 @@ from virtiofs_model.config_space import (
     MSIX_TABLE_OFFSET,
     NOTIFY_REGION,
 )
+from virtiofs_model.defects import Defect
 from virtiofs_model.endpoint.core import FRONT, Channel, Core
 from virtiofs_model.endpoint.interrupts import Interrupts
 from virtiofs_model.endpoint.tasks import Steps
@@ -150,5 +151,9 @@ class Front:
             self._interrupts.write_table(offset - MSIX_TABLE_OFFSET, value, enables)
         elif NOTIFY_REGION.offset <= offset < NOTIFY_REGION.offset + NOTIFY_REGION.length and enables & 0x3:
             queue = (offset - NOTIFY_REGION.offset) // NOTIFY_OFF_MULTIPLIER
+            if self._core.defect is Defect.DOORBELL_BY_VALUE:
+                queue = value & 0xFFFF
+            if self._core.defect is Defect.DOORBELL_OF_16_BITS and enables == 0xF:
+                return
             if queue < MAX_QUEUES:
                 self._doorbell(queue)

@@ -22,6 +22,7 @@ class Interrupts:
         self._vectors = core.registers.msix_vectors
         self.table = [MsixTableEntry(vector_control=MSIX_VECTOR_MASK) for _ in range(self._vectors)]
         self._pending: set[int] = set()
+        self._left: set[int] = set()  # vectors with a message that nothing can take back (a defect)
         self._changed = core.signal()
         core.registers.on_vector_unmapped = self.forget
         core.on_needs_reset = self.config_changed
@@ -46,6 +47,9 @@ class Interrupts:
 
     def forget(self, event: int) -> None:
         """The event lost its vector: what was pending for it goes without a message."""
+        vector = self._vector(event)
+        if self._core.defect is Defect.QUEUE_RESET_INTERRUPTS and event in self._pending and vector is not None:
+            self._left.add(vector)
         self._pending.discard(event)
 
     def reset(self) -> None:
@@ -82,11 +86,12 @@ class Interrupts:
 
     def _deliver(self) -> Steps[None]:
         while True:
-            vectors = {self._vector(event) for event in self._pending}
+            vectors = {self._vector(event) for event in self._pending} | self._left
             vector = next((v for v in sorted(v for v in vectors if v is not None) if self._open(v)), None)
             if vector is None:
                 yield self._changed
                 continue
+            self._left.discard(vector)
             self._pending = {event for event in self._pending if self._vector(event) != vector}
             entry = self.table[vector]
             data = int(entry.message_data).to_bytes(4, "little")

@@ -342,7 +342,7 @@ class Mover:
 
     def began(self, context: Context) -> None:
         """A request was taken from its queue: they come in the order in which the driver made them available."""
-        if self._core.registers.negotiated(Feature.IN_ORDER):
+        if self._core.registers.negotiated(Feature.IN_ORDER) and self._core.defect is not Defect.ORDER_AS_ANSWERED:
             self._order[context.queue].append(context)
 
     def _return(self, context: Context, length: int, data: bytes) -> Steps[None]:
@@ -374,6 +374,8 @@ class Mover:
 
     def stop(self, queue: int) -> None:
         """Nothing is written for `queue` any more, and the engine is to forget its requests."""
+        if self._core.defect is Defect.QUEUE_RESET_KEEPS_REQUESTS:
+            return
         self._stopped.add(queue)
         for lane, work in self._work.items():
             kept = [entry for entry in work if self._context_of(entry[0]).queue != queue]
@@ -397,7 +399,8 @@ class Mover:
 
     def forget(self, queue: int) -> None:
         """The queue is as it was before it was enabled; its contexts are the caller's to give back."""
-        for context in [context for context in self._contexts.values() if context.queue == queue]:
+        kept = self._core.defect is Defect.QUEUE_RESET_KEEPS_REQUESTS
+        for context in [context for context in self._contexts.values() if context.queue == queue and not kept]:
             del self._contexts[context.number]
             self._tickets.pop(context, None)
         self._order[queue].clear()

@@ -116,7 +116,8 @@ class Notifier:
 
     def drop_buffers(self) -> Steps[None]:
         """Queue reset: fetched chains are forgotten, messages stay, but for one that was begun: it is finished."""
-        self._buffers.clear()
+        if self._core.defect is not Defect.QUEUE_RESET_KEEPS_BUFFERS:
+            self._buffers.clear()
         while self._delivering:
             yield self._mover.replies_changed
 

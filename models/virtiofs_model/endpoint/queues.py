@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import struct
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
 from virtiofs_model.defects import Defect
 from virtiofs_model.endpoint.core import Core, queue_group
 from virtiofs_model.endpoint.dma import Dma, ReadError
+from virtiofs_model.endpoint.faulty_rings import faulty_walk, steps_on
 from virtiofs_model.endpoint.mover import Context, Mover
 from virtiofs_model.endpoint.notifier import Notifier
 from virtiofs_model.endpoint.tasks import Steps
@@ -61,8 +63,10 @@ class Queues:
     def forget(self, queue: int) -> None:
         """Queue reset, when its tasks have ended: all its contexts are free, and it begins anew."""
         self._doorbells[queue] = False
-        self._positions[queue] = 0
-        for number in [number for number, (owner, _) in self._claimed.items() if owner == queue]:
+        if self._core.defect is not Defect.QUEUE_RESET_KEEPS_PLACE:
+            self._positions[queue] = 0
+        kept = self._core.defect in (Defect.QUEUE_RESET_KEEPS_REQUESTS, Defect.QUEUE_RESET_KEEPS_BUFFERS)
+        for number in [number for number, (owner, _) in self._claimed.items() if owner == queue and not kept]:
             self._give_back(number)
         self._core.scheduler.spawn(self._serve(queue), queue_group(queue))
 
@@ -111,6 +115,8 @@ class Queues:
         while (yield from self._take_announced(queue, ring)) and ring.event_idx:
             # A driver that does not kick, since it has read the event before, has moved the index on before that.
             yield from self._dma.write(*ring.avail_event(self._positions[queue]))
+            if self._core.defect is Defect.EVENT_NO_SECOND_LOOK:
+                return
 
     def _take_announced(self, queue: int, ring: Ring) -> Steps[int]:
         """Take every chain that the index announces now; how many they were, 0 where the queue was stopped."""
@@ -137,7 +143,7 @@ class Queues:
                     return 0
                 chain = yield from self._walk(walk_chain(ring, head), ring, table)
                 left -= 1
-                yield from self._begin(queue, number, chain)
+                yield from self._begin(queue, ring, number, chain)
         return count
 
     def _serve_packed(self, queue: int, ring: PackedRing) -> Steps[None]:
@@ -147,18 +153,27 @@ class Queues:
             if not self._servable(queue):
                 return
             position = self._positions[queue]
-            chain = yield from self._walk(walk_packed(ring, position, partial(self._in_use, queue, position)))
+            chain = yield from self._walk_packed(ring, position, partial(self._in_use, queue, position))
             if chain is None:
                 self._give_back(number)
                 return
-            yield from self._begin(queue, number, chain)
+            yield from self._begin(queue, ring, number, chain)
+
+    def _walk_packed(self, ring: PackedRing, position: int, in_use: Callable[[], int]) -> Steps[Chain | None]:
+        walk = walk_packed(ring, position, in_use)
+        table: bytes | None = None
+        if self._core.defect is not None:
+            walk = faulty_walk(walk, self._core.defect)
+        if self._core.defect is Defect.PACKED_LIST_WITH_HEAD:
+            table = yield from self._dma.read(ring.desc, VIRTQ_DESC_SIZE * ring.size)
+        return (yield from self._walk(walk, ring, table))
 
     def _in_use(self, queue: int, position: int) -> int:
         """Slots before `position` that were not given back yet."""
         return position - self._mover.rings.positions[queue]
 
-    def _begin(self, queue: int, number: int, chain: Chain) -> Steps[None]:
-        self._positions[queue] += chain.slots
+    def _begin(self, queue: int, ring: AnyRing, number: int, chain: Chain) -> Steps[None]:
+        self._positions[queue] += steps_on(ring, self._positions[queue], chain, self._core.defect, used=False)
         context = Context(number, queue, _LANES[self._core.registers.roles[queue]], chain)
         if context.lane is Lane.NTF:
             self._notifier.buffer(context)
@@ -184,12 +199,12 @@ class Queues:
         self._claimed[number] = queue, lane
         return number
 
-    def _walk(self, walk: Reads[T], ring: Ring | None = None, table: bytes | None = None) -> Steps[T]:
+    def _walk(self, walk: Reads[T], ring: AnyRing, table: bytes | None = None) -> Steps[T]:
         """A computation with DMA behind it. table: a copy of the descriptor table of `ring` (a defect)."""
         try:
             address, size = next(walk)
             while True:
-                offset = address - ring.desc if ring is not None else 0
+                offset = address - ring.desc
                 if table is not None and 0 <= offset <= len(table) - size:
                     data = table[offset : offset + size]
                 else:

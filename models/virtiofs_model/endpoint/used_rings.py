@@ -9,6 +9,7 @@ from functools import partial
 from virtiofs_model.defects import Defect
 from virtiofs_model.endpoint.core import Core, queue_group
 from virtiofs_model.endpoint.dma import Dma, ReadError
+from virtiofs_model.endpoint.faulty_rings import faulty, steps_on
 from virtiofs_model.endpoint.interrupts import Interrupts
 from virtiofs_model.endpoint.tasks import Steps
 from virtiofs_model.errors import ErrorCode
@@ -39,7 +40,8 @@ class UsedRings:
 
     def forget(self, queue: int) -> None:
         """Queue reset."""
-        self.positions[queue] = self._told[queue] = self._judged[queue] = 0
+        if self._core.defect is not Defect.QUEUE_RESET_KEEPS_PLACE:
+            self.positions[queue] = self._told[queue] = self._judged[queue] = 0
 
     def _forget_all(self) -> None:
         self.positions = [0] * MAX_QUEUES
@@ -53,9 +55,9 @@ class UsedRings:
         where = registers.queues[queue]
         indirect, event_idx = map(registers.negotiated, (Feature.INDIRECT_DESC, Feature.EVENT_IDX))
         place = (where.size, where.desc, where.driver, where.device, indirect, event_idx)
-        if registers.negotiated(Feature.RING_PACKED):
-            return PackedRing(*place, registers.straps.max_queue_size)
-        return Ring(*place)
+        packed = registers.negotiated(Feature.RING_PACKED)
+        ring = PackedRing(*place, registers.straps.max_queue_size) if packed else Ring(*place)
+        return faulty(ring, self._core.defect) if self._core.defect else ring
 
     def used(self, queue: int, chain: Chain, length: int) -> Steps[None]:
         """Return a chain. One at a time for a queue."""
@@ -67,11 +69,11 @@ class UsedRings:
             chain = replace(chain, head=(chain.head + 1) % ring.size)
         for _ in range(2 if self._core.strikes(Defect.USED_ENTRY_TWICE, 3) else 1):
             position = self.positions[queue]
-            self.positions[queue] = position + chain.slots
+            after = self.positions[queue] = position + steps_on(ring, position, chain, self._core.defect, used=True)
             *first, last = ring.used_writes(position, chain, length)
             for address, data in first:
                 yield from self._dma.write(address, data)
-            yield from self._dma.write(*last, partial(self._now_told, queue, position + chain.slots))
+            yield from self._dma.write(*last, partial(self._now_told, queue, after))
         self._core.scheduler.spawn(self._interrupt(queue, ring, raw), queue_group(queue))
 
     def _now_told(self, queue: int, position: int) -> None:

@@ -79,6 +79,7 @@ class ConfigSpaceScoreboard(Scoreboard):
         self._isr_config_causes = 1
         self._tag = bytearray(TAG_SIZE)
         self._generation: int | None = None
+        self._resets_seen: dict[int, int] = {}  # when queue_reset was first read 1, by queue
 
     @staticmethod
     def _free_bits() -> bytearray:
@@ -128,6 +129,7 @@ class ConfigSpaceScoreboard(Scoreboard):
 
     def on_reset_done(self, event: ResetDone) -> None:
         self._registers.finish_reset()
+        self._resets_seen.clear()
         self._isr_config_causes = 1
 
     def on_queue_fault(self, event: QueueFault) -> None:
@@ -337,11 +339,26 @@ class ConfigSpaceScoreboard(Scoreboard):
         if registers.resetting and bytes(settled) != data:
             return
         if registers.selected_resetting and at + len(data) > QUEUE_FIELDS:
-            if at <= QUEUE_RESET_AT < at + len(data) and not data[QUEUE_RESET_AT - at]:
-                registers.finish_queue_reset(self.observer.virtio.queue_select)
+            if at <= QUEUE_RESET_AT < at + len(data):
+                self._queue_reset(event, data[QUEUE_RESET_AT - at])
             return  # what else is read of this queue may be from before its reset or after
         if bytes(settled) != data:
             self._mismatch(event, bytes(settled), _common_clause(at, bytes(settled), data))
+
+    def _queue_reset(self, event: RegisterRead, value: int) -> None:
+        """queue_reset as it was read while the golden model holds the selected queue to be resetting."""
+        queue = self.observer.virtio.queue_select
+        if not value:
+            self._resets_seen.pop(queue, None)
+            self._registers.finish_queue_reset(queue)
+            return
+        since = self._resets_seen.setdefault(queue, event.t_ps)
+        limit = self.profile.timing.read_tag_us * 1_000_000
+        if limit and event.t_ps - since > limit:
+            self.fail(
+                event.t_ps, event.seq, f"queue_reset of queue {queue}, first read 1 at {since} ps", "PCI-COMMON-D14",
+                "0: its last read is complete or was given up", f"{value}",
+            )  # fmt: skip
 
     def _ring_timed_out(self, t_ps: int) -> bool:
         """Whether a read of ring memory has waited for so long that the endpoint gave it up."""
