@@ -25,6 +25,7 @@ from virtiofs_tb import bench, build, catalogue, lint, runner
 from virtiofs_tb import profile as profiles
 from virtiofs_tb.analysis.card import card_of
 from virtiofs_tb.analysis.commands import rings, show
+from virtiofs_tb.analysis.driver_command import driver
 from virtiofs_tb.analysis.source import AnalysisError
 from virtiofs_tb.arguments import (
     check_sessions,
@@ -218,6 +219,7 @@ def lint_all() -> None:
 
 cli.add_command(show)
 cli.add_command(rings)
+cli.add_command(driver)
 
 
 @cli.command()
