@@ -30,6 +30,7 @@ class Defect(str, Enum):
     USED_ID = "used_id"
     STALE_QUEUE_STATE = "stale_queue_state"
     DESCRIPTOR_PREFETCHED = "descriptor_prefetched"
+    HIPRIO_BEHIND_REQUESTS = "hiprio_behind_requests"
     # DMA
     USED_INDEX_BEFORE_DATA = "used_index_before_data"
     BYTE_PAST_DESCRIPTOR = "byte_past_descriptor"
@@ -214,6 +215,12 @@ _INFO = (
         Defect.DESCRIPTOR_PREFETCHED,
         "The head descriptor is read before its ring entry",
         ("SPLIT-SUP-DX1",),
+        _DESCRIPTORS,
+    ),
+    DefectInfo(
+        Defect.HIPRIO_BEHIND_REQUESTS,
+        "The hiprio queue is not served while a request is open",
+        ("FS-HP-D01", "SPLIT-SUP-DX1"),
         _DESCRIPTORS,
     ),
     DefectInfo(

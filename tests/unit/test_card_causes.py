@@ -77,6 +77,11 @@ CAUSES: dict[str, list[str]] = {
         "descriptor 0..31 of queue 3",
         "expected  a read of the descriptors issued after seq N, which delivered the index",
     ],
+    "hiprio_behind_requests": [
+        "the doorbell of queue 0 at seq N: expected a read of the available index issued after it, seen none",
+        "queue 5 SETLKW unique 20 head 0: stands after engine request",
+        "available index 0, read never",
+    ],
     "used_index_before_data": [
         "used index covers chain 648 (entry 0) of queue 2 with length 80",
         "byte 0 of the writable part not written",

@@ -39,6 +39,7 @@ SHOWN_BY = {
     "vector_readback": "vectors_map_and_unmap",
     "features_ok_without_version_1": "bad_feature_sets_are_refused",
     "isr_not_cleared": "configuration_interrupt_sets_the_isr",
+    "hiprio_behind_requests": "waits_for_locks",
     "payload_above_mps": "session_browse",
     "read_crosses_4k": "payload_faults_give_eio",
     "used_length_of_buffer": "session_browse",

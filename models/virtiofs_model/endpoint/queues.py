@@ -85,6 +85,8 @@ class Queues:
         _, lane = self._claimed.pop(number)
         self._free[lane].append(number)
         self._context_free.fire()
+        if self._core.defect is Defect.HIPRIO_BEHIND_REQUESTS:
+            self._look_again()
 
     def _look_again(self) -> None:
         for signal in self._kicked:
@@ -93,6 +95,9 @@ class Queues:
     def _servable(self, queue: int) -> bool:
         registers = self._core.registers
         place = registers.queues[queue]
+        waits = self._core.defect is Defect.HIPRIO_BEHIND_REQUESTS and registers.roles[queue] is Role.HIPRIO
+        if waits and any(lane is Lane.REQ for _, lane in self._claimed.values()):
+            return False
         return registers.driver_ok and place.enable and not place.resetting and registers.roles[queue] is not Role.NONE
 
     def _serve(self, queue: int) -> Steps[None]:
