@@ -39,6 +39,7 @@ RULES: dict[str, str] = {
     "client_cache FS-REQ-DI1": "what the driver was told, and nothing since has changed, is what it is told again",
     "announcements FS-NQ-DI1": "docs/notifications.md says which messages a change by the DPU brings: each of them, "
     "before the session may rely on what was, and no others",
+    "PCI-COMMON-DI1": "queue_notif_config_data is the queue's own where its feature was negotiated, and 0 elsewhere",
     "PCI-ISR-DI1": "bits 0 and 1 are all that the ISR has",
     "PCI-DEVCFG-DX1": "there is a device configuration structure, and it is as long as its fields",
 }
