@@ -17,7 +17,6 @@ from virtiofs_model.layouts.dpu import CacheOption
 from virtiofs_model.layouts.fuse_constants import InitFlag, Opcode
 from virtiofs_model.layouts.virtio import Feature
 from virtiofs_model.ramfs import NOT_YET, RamfsServer
-from virtiofs_model.ramfs.locks import LockTable
 from virtiofs_model.ramfs.message import unread
 from virtiofs_model.ramfs.notices import WAITS_BY_MESSAGE
 from virtiofs_model.ramfs.state import GRANTED
@@ -45,13 +44,14 @@ class RamfsEngine:
         self._mover = mover
         self._announcer = announcer
         self._in_order = False
+        self._most_waits = server.locks.most_waits
         self.server = server
 
     def configure(self) -> None:
         """Straps say what a client may cache. Where chains return in order, nobody can wait for a lock: that would hold
         up the request that frees it."""
         straps = self._core.registers.straps
-        self.server.locks.most_waits = 0 if self._in_order else LockTable.most_waits
+        self.server.locks.most_waits = 0 if self._in_order else self._most_waits
         self.server.config = replace(
             self.server.config,
             granted=GRANTED & ~_LOCKS if self._in_order else GRANTED,
