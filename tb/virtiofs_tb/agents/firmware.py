@@ -67,6 +67,10 @@ class FuseServer(Protocol):
         """The device was reset: the session ends."""
         ...
 
+    def forget(self, gone: Callable[[Hashable], bool]) -> None:
+        """A queue was reset: requests that wait, and that `gone` says of by their token, are never answered."""
+        ...
+
 
 @dataclass
 class FirmwareTiming:
@@ -203,8 +207,11 @@ class FirmwareAgent:
 
     def _on_control(self, control: EngineControl) -> None:
         if control.kind != ControlKind.DEVICE_RESET:
-            for ctx in [ctx for ctx, entry in self._open.items() if entry.request.queue == control.queue]:
+            gone = {ctx: entry for ctx, entry in self._open.items() if entry.request.queue == control.queue}
+            for ctx in gone:
                 del self._open[ctx]
+            self.server.forget(lambda token: token in gone.values())
+            self._wake()
             self._announce()
         elif control.epoch != self._epoch:
             self._enter(control.epoch)
@@ -241,6 +248,10 @@ class FirmwareAgent:
         else:
             entry.decided = True
             self._later(request.ctx, lambda entry: self._reply(entry, reply))
+        self._wake()
+
+    def _wake(self) -> None:
+        """Requests that another one has let go on are answered."""
         for token, late in self.server.late_replies():
             if isinstance(token, _Open) and self._open.get(token.request.ctx) is token:
                 token.waits, token.decided = False, True

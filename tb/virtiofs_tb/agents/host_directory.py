@@ -156,6 +156,9 @@ class HostDirectoryServer:
     def late_replies(self) -> list[LateReply]:
         return []  # nothing waits: locks are not served
 
+    def forget(self, gone: Callable[[Hashable], bool]) -> None:
+        """Nobody waits, so nobody is forgotten."""
+
     def reset(self) -> None:
         """Nothing of a session stays but the directory's contents."""
         for handle in self._handles.values():

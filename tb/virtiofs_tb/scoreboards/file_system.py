@@ -32,6 +32,8 @@ from virtiofs_tb.scoreboards.events import (
     DpuReply,
     DpuRequest,
     PinReset,
+    QueueResetBegin,
+    QueueResetDone,
     ResetBegin,
     ResetDone,
     Tick,
@@ -47,6 +49,7 @@ from virtiofs_tb.scoreboards.happenings import (
 from virtiofs_tb.scoreboards.lock_messages import LockMessages, is_lock, lock_text, waits_by_message
 from virtiofs_tb.scoreboards.memory_map import READABLE, WRITABLE
 from virtiofs_tb.scoreboards.observer import Observer
+from virtiofs_tb.scoreboards.queue_cuts import ForgetHappening, cut_off
 from virtiofs_tb.scoreboards.reply_text import difference, opcode_name, reply_text, subject
 from virtiofs_tb.scoreboards.ring_state import Chain
 from virtiofs_tb.scoreboards.waits import WaitHappening, WaitWatch, may_wait
@@ -77,6 +80,7 @@ class FileSystemScoreboard(Scoreboard):
         self._dpu_seq = 0
         self._moving: list[tuple[int, Move]] = []  # moves that may still be to come, and when they were written (ps)
         self._reset_seq = 0
+        self._queue_resets: dict[int, int] = {}  # when queue_reset was written, by index
         self._of_dpu: DpuHappening | None = None  # a request of the DPU that is under way
         self._locks = LockMessages()
         self.tell_asked: Callable[[DpuHappening], None] = lambda happening: None
@@ -278,6 +282,30 @@ class FileSystemScoreboard(Scoreboard):
         self.count("device reset")
         or_else = as_they_came if as_they_came != cut else ()
         self._happened(ResetHappening(self._reset_seq, event.seq, event.seq, event.t_ps, cut, surely, or_else))
+
+    def on_queue_reset_begin(self, event: QueueResetBegin) -> None:
+        self._queue_resets[event.queue.index] = event.seq
+
+    def on_queue_reset_done(self, event: QueueResetDone) -> None:
+        """Requests of the queue that are open may have taken effect or not; none of them waits any more."""
+        if not self._engaged:
+            return
+        index, waits = event.queue.index, []
+        for chain in [chain for chain in self._last_data if chain.queue.index == index]:
+            since, begin = self._first_data.pop(chain, 0), self._last_data.pop(chain)
+            written = self._first_write.pop(chain, 0)
+            self._asked.pop(chain, None)
+            self._watch.used(chain, event.t_ps)
+            wait = self._waits.pop(chain, None)
+            request = self._request(chain, since, begin)
+            if wait is not None:
+                waits.append(wait)
+            elif request is not None:
+                self.count("request cut off by the reset of its queue")
+                self._happened(cut_off(request, event.seq, event.t_ps, written))
+        if waits:
+            begin = self._queue_resets.get(index, event.seq)
+            self._happened(ForgetHappening(begin, event.seq, event.seq, event.t_ps, tuple(waits)))
 
     def on_pin_reset(self, event: PinReset) -> None:
         """Everything is as at power-on, contents too."""

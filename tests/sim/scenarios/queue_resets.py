@@ -7,11 +7,12 @@ from ctypes import sizeof
 from dataclasses import replace
 
 from virtiofs_model.layouts.fuse import FuseCreateIn, FuseEntryOut, FuseOpenOut, FuseReadIn, FuseWriteIn
-from virtiofs_model.layouts.fuse_constants import FUSE_ROOT_ID, Opcode
+from virtiofs_model.layouts.fuse_constants import FUSE_ROOT_ID, InitFlag, Opcode
 from virtiofs_model.layouts.virtio import VIRTIO_MSI_NO_VECTOR, Feature
 from virtiofs_tb.driver.bringup import INIT_FLAGS, Mount, discover, mount_offered, offer, start
 from virtiofs_tb.driver.errors import QueueStopped, check
 from virtiofs_tb.driver.features import mask_of, offerable
+from virtiofs_tb.driver.locks import F_WRLCK, FileLocks
 from virtiofs_tb.driver.notify_pool import NotifyPool, every_notification
 from virtiofs_tb.driver.virtio import USUAL_FEATURES, Settings
 from virtiofs_tb.driver.virtqueue import Virtqueue
@@ -194,6 +195,35 @@ async def messages_outlive_a_reset_of_their_queue(host: HostPort, tb: Bench) -> 
         await call_in(ready, device.request_queue(0), 2)
         pool = await new_pool(host, tb, ready, await device.enable_queue(1, 16), 4)
         await pool.expect(messages[len(before) :])
+    await offer(host, device, USUAL_FEATURES)
+
+
+@scenario(clauses=["VQRST-D01", "VQRST-D03", "FS-REQ-DI1"], needs=["dpu", "ring_reset", "locks"])
+async def a_reset_queue_waits_for_no_lock(host: HostPort, tb: Bench) -> None:
+    """A SETLKW that waits is forgotten with its queue: when the lock is given back, another owner gets it."""
+    device = await discover(host, tb)
+    for features in formats(host):
+        if features & Feature.IN_ORDER.mask:
+            features &= ~Feature.IN_ORDER.mask  # no locks there
+        ready = await mount_offered(host, tb, device, Settings(features))
+        await ready.client.init(flags=int(INIT_FLAGS | InitFlag.POSIX_LOCKS))
+        create = bytes(FuseCreateIn(0o102, 0o100644, 0, 0)) + b"lock\0"
+        made = await ready.client.call(Opcode.CREATE, FUSE_ROOT_ID, create)
+        fh = FuseOpenOut.from_buffer_copy(made.payload, sizeof(FuseEntryOut)).fh
+        locks = FileLocks(host, ready.client, made.parse(FuseEntryOut).nodeid, fh)
+        check("errno of the first lock", await locks.set(1, F_WRLCK, queue=device.request_queue(0)), 0, "FS-REQ-DI1")
+        waiter = locks.wait(2, queue=device.request_queue(1))
+        await host.sleep(QUIET_PS)
+        await device.reset_queue(device.roles.requests[1])
+        try:
+            check("answer to who waited", await waiter.task.join(), "none", "VQRST-D01")
+        except QueueStopped:
+            tb.counts["waits that ended with their queue"] += 1
+        await device.enable_queue(device.roles.requests[1], 32)
+        check("errno of the unlock", await locks.unlock(1), 0, "FS-REQ-DI1")
+        other = await locks.set(3, F_WRLCK, queue=device.request_queue(1))
+        check("errno of the lock of another owner", other, 0, "VQRST-D01")
+        await ready.client.call(Opcode.UNLINK, FUSE_ROOT_ID, b"lock\0")
     await offer(host, device, USUAL_FEATURES)
 
 
