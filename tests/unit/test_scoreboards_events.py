@@ -275,6 +275,18 @@ def test_a_queue_that_is_reset_owes_nothing() -> None:
     assert trace.boards.details["dma"]["queue reset"] == 1
 
 
+def test_what_was_on_its_way_when_a_queue_stopped_keeps_its_order() -> None:
+    trace = SplitTrace(RESETS | Feature.IN_ORDER.mask)
+    for position in range(2):
+        trace.request(position)
+    trace.answer(0)
+    trace.read(RINGS + 0x1000, 2)
+    stopped(trace)
+    trace.answer(1)
+    reads_zero(trace)
+    assert without_registers(trace) == []
+
+
 def test_a_chain_that_was_open_is_forgotten() -> None:
     trace = resettable(served=False)
     trace.fetch(RINGS, 0, [3, 5])

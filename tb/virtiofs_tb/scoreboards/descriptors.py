@@ -117,8 +117,9 @@ class DescriptorScoreboard(Scoreboard):
         self._faults.pop(index, None)
 
     def on_queue_reset_begin(self, event: QueueResetBegin) -> None:
-        """A queue that stops owes nothing."""
-        self._forget(event.queue.index)
+        """A queue that stops owes nothing; what is on its way out keeps its order."""
+        self._kicks.forget(event.queue.index)
+        self._faults.pop(event.queue.index, None)
 
     def on_queue_reset_done(self, event: QueueResetDone) -> None:
         self.count("queue reset")
