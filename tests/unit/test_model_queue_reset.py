@@ -8,12 +8,15 @@ import pytest
 
 from tests.unit.tiny_host import TinyHost, message
 from tests.unit.tiny_packed import PackedHost
-from virtiofs_model.endpoint import Channel
+from virtiofs_model.endpoint import Channel, ModelEndpoint
 from virtiofs_model.engine import EngineReply, MoverJob, ReplyKind
 from virtiofs_model.errors import ErrorCode
 from virtiofs_model.layouts.dpu import NotifyResult
+from virtiofs_model.layouts.fuse import FuseInitIn, FuseInitOut
+from virtiofs_model.layouts.fuse_constants import InitFlag
 from virtiofs_model.layouts.tlp import TlpKind
 from virtiofs_model.layouts.virtio import Feature
+from virtiofs_model.ramfs import Limits
 from virtiofs_model.tlp import Tlp, completion, encode
 
 GETATTR = 3
@@ -293,3 +296,20 @@ def test_a_completion_of_nothing_is_still_unexpected() -> None:
     request = Tlp(TlpKind.MRD, 0, 0x100000, 0, 5, 0xF, 0xF, 1)
     host.endpoint.receive(Channel.RC, *encode(completion(request, 0, bytes(4))))
     assert [e.code for e in host.endpoint.dpu.error_log()] == [ErrorCode.UNEXPECTED_CPL]
+
+
+# ---- the file system in hardware ----
+
+
+@pytest.mark.parametrize("features", [SPLIT, SPLIT | ORDER])
+def test_no_locks_where_chains_return_in_order(features: int) -> None:
+    """docs/file-system.md, "Locks": INIT grants none."""
+    host = TinyHost(11)
+    host.endpoint = ModelEndpoint(host.output, ramfs=Limits())
+    host.strap(0x18, (SPLIT | ORDER) >> 32)
+    host.start(features)
+    asked = InitFlag.POSIX_LOCKS | InitFlag.FLOCK_LOCKS | InitFlag.BIG_WRITES
+    (_, reply) = host.add(2, [host.fuse(26, bytes(FuseInitIn(7, 45, 0, asked)))], [80])
+    host.run()
+    granted = FuseInitOut.from_buffer_copy(host.peek(reply + 16, 64)).flags
+    assert granted == (InitFlag.BIG_WRITES if features & ORDER else asked)
