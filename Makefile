@@ -29,7 +29,7 @@ endif
 
 setup = @$(PYTHON) tools/bootstrap.py $(1) && .venv/bin/virtiofs-tb $(2)
 
-.PHONY: linux help sim waves campaign test list lint lock peers mount umount dpu bench synth clean
+.PHONY: linux help sim waves campaign test list lint lock peers mount umount dpu bench conformance synth clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
@@ -67,6 +67,9 @@ bench: ## how fast the random part runs, and in how much memory
 
 list: ## the tests that TEST= takes
 	$(call setup,sim,list)
+
+conformance: ## write docs/conformance.md: what checks each clause of the specification, and what came of it
+	$(call setup,sim,conformance)
 
 synth: ## what the endpoint takes in hardware, by module: cells, flip-flops, block RAM
 	$(call setup,lint,synth)

@@ -36,6 +36,7 @@ from virtiofs_tb.arguments import (
     parse_tests,
 )
 from virtiofs_tb.campaign import campaign
+from virtiofs_tb.conformance.command import conformance
 from virtiofs_tb.guest.command import linux
 from virtiofs_tb.model_run import model
 from virtiofs_tb.mount.command import dpu, mount, umount
@@ -220,6 +221,7 @@ def lint_all() -> None:
 cli.add_command(show)
 cli.add_command(rings)
 cli.add_command(driver)
+cli.add_command(conformance)
 
 
 @cli.command()
