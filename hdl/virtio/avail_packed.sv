@@ -99,6 +99,7 @@ module avail_packed
     queue_cfg_t                 now_queue;
     logic [15:0]                flags;
     logic                       stopped;
+    logic                       halted;          // or the device needs a reset
     logic                       available;
     logic                       overrun;
     logic                       list;
@@ -110,12 +111,13 @@ module avail_packed
     assign now = now_reg.queue;
     assign now_queue = queues[now];
     assign stopped = queue_stop[now];
+    assign halted = !served[now];
     assign flags = slots_reg[127:112];
     assign available = flags[DESC_AVAIL] != flip_reg[now] && flags[DESC_USED] == flip_reg[now];
     assign overrun = held_reg[now] >= now_queue.size;
-    assign list = flags[DESC_NEXT] && !flags[DESC_INDIRECT];
+    assign list = flags[DESC_NEXT];   // with INDIRECT as well: that is broken, and chain fetch tells
     assign answer_ready = answer_reg == WAIT;
-    assign start_valid = answer_reg == SLOT && !stopped && available && !overrun && allowed[now] && !listed;
+    assign start_valid = answer_reg == SLOT && !halted && available && !overrun && allowed[now] && !listed;
     assign start.ctx = '0;
     assign start.queue = now;
     assign start.lane = role_lane(now_queue.role);
@@ -173,7 +175,7 @@ module avail_packed
                     code_reg <= ERR_RING_READ;
                     if (answer_last) answer_reg <= answer_bad ? FAIL : SLOT;
                 end
-                SLOT: if (stopped || !available || !(overrun || allowed[now])) begin
+                SLOT: if (halted || !available || !(overrun || allowed[now])) begin
                     read_reg[now] <= 1'b0;
                     answer_reg <= WAIT;
                 end else if (overrun) begin
