@@ -25,7 +25,7 @@ RING_DEFECTS: dict[str, tuple[str, tuple[str, ...], str, tuple[Feature, ...]]] =
     ),
     "packed_list_with_head": (
         "All descriptors of a list come from the read that showed the first one available",
-        ("PACK-DESC-D03",), _FUSE, _PACKED,
+        ("PACK-DESC-D03",), _DESCRIPTORS, _PACKED,
     ),
     "packed_id_of_head": ("The id is that of a list's first descriptor", ("PACK-NEXT-DI1",), _DESCRIPTORS, _PACKED),
     "packed_table_follows_next": (
@@ -71,10 +71,10 @@ RING_DEFECTS: dict[str, tuple[str, tuple[str, ...], str, tuple[Feature, ...]]] =
         "The interrupt comes one entry behind the one that used_event names", ("SPLIT-UNS-D05",), _INTERRUPTS, _EVENTS,
     ),
     "event_no_second_look": (
-        "avail_event is written, and the available index not read again", ("SPLIT-ANS-D03",), _DESCRIPTORS, _EVENTS,
+        "avail_event is written, and the available index not read again", ("SPLIT-ANS-D04",), _DESCRIPTORS, _EVENTS,
     ),
     "event_ahead": (
-        "avail_event names an entry too far: no kick comes for the one before", ("SPLIT-ANS-D03",), _DESCRIPTORS,
+        "avail_event names an entry too far: no kick comes for the one before", ("SPLIT-ANS-D04",), _DESCRIPTORS,
         _EVENTS,
     ),
     # order of use

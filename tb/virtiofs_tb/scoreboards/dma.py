@@ -129,7 +129,8 @@ class DmaScoreboard(Scoreboard):
             # The one that says where a device may not write: all that is no writable buffer.
             clause = self._rule("SPLIT-DESC-D04" if descriptors else "SPLIT-DESC-D01", "PACK-DESC-D01")
             expected = f"a {self._rule('used', 'descriptor')} ring or the writable part of an exposed chain"
-        buried = next((region for region in rings.buried if region.start <= start < region.end), None)
+        graves = (region for regions in rings.buried.values() for region in regions)
+        buried = next((region for region in graves if region.start <= start < region.end), None)
         if not other and buried is not None:
             clause, expected = "VQRST-D01", f"none: queue {buried.queue.index} was reset"
             near = None

@@ -148,8 +148,32 @@ class FuseScoreboard(Scoreboard):
 
     def _match(self, event: EngineRequestSeen) -> Chain | None:
         """The chain that a request was made from: the first one, in available order, whose bytes it is."""
+        chain = self._found(event)
+        if chain is None:  # perhaps the endpoint made it of what it read too early
+            self.observer.rings.rebuild_early(event.t_ps, event.seq)
+            chain = self._found(event)
+            if chain is not None and chain.provisional:
+                self.observer.rings.report_early(chain, event.t_ps, event.seq)
+        if chain is None:
+            self._unmatched(event)
+        return chain
+
+    def _candidates(self, event: EngineRequestSeen) -> list[Chain]:
         queue = self.observer.rings.queues.get(event.queue)
-        candidates = [] if queue is None else [chain for chain in queue.open.values() if chain.walked]
+        return [] if queue is None else [chain for chain in queue.open.values() if chain.walked]
+
+    def _found(self, event: EngineRequestSeen) -> Chain | None:
+        size = event.head_bytes
+        for chain in self._candidates(event):
+            store = chain.read_store
+            fits = chain.readable == event.readable and chain.writable == event.writable
+            if fits and chain.request is None and store.covers(0, size) and store.data[:size] == event.head:
+                return chain
+        return None
+
+    def _unmatched(self, event: EngineRequestSeen) -> None:
+        """No chain is this request: what is nearest to it."""
+        candidates = self._candidates(event)
         size = event.head_bytes
         given: Chain | None = None
         nearest: Chain | None = None
@@ -160,8 +184,6 @@ class FuseScoreboard(Scoreboard):
             same = store.covers(0, size) and store.data[:size] == event.head
             if chain.request is not None:
                 given = given or (chain if same else None)
-            elif same:
-                return chain
             elif nearest is None or event.head[8:16] == store.data[8:16]:
                 nearest = chain
         if given is not None:
@@ -175,7 +197,6 @@ class FuseScoreboard(Scoreboard):
                 event.t_ps, event.seq, f"request on context {event.ctx} for queue {event.queue}", "FS-REQ-DI1",
                 f"lengths of an exposed chain: {open_ or 'none is'}", f"{event.readable}+{event.writable}",
             )  # fmt: skip
-        return None
 
     def _wrong_head(self, event: EngineRequestSeen, chain: Chain) -> None:
         store = chain.read_store
@@ -424,7 +445,8 @@ class FuseScoreboard(Scoreboard):
             if t_ps - request.reply_t >= limit:
                 del self._contexts[ctx]
                 self.fail(
-                    t_ps, seq, f"{chain}, to which the engine replied at seq {request.reply_seq}", "SPLIT-USED-D01",
+                    t_ps, seq, f"{chain}, to which the engine replied at seq {request.reply_seq}",
+                    chain.queue.rule("SPLIT-USED-D01", "PACK-NEXT-DI1"),
                     "used", f"still open after {(t_ps - request.reply_t) // 1_000_000} us",
                 )  # fmt: skip
 

@@ -51,7 +51,7 @@ class RingTracker:
         self.queues: dict[int, Queue] = {}
         self.readable = AddressMap()
         self.writable = AddressMap()
-        self.buried: list[Region] = []  # the areas of queues that were reset, for a message
+        self.buried: dict[int, list[Region]] = {}  # what belonged to queues that were reset, for a message
 
     # ---- life of a queue ----
 
@@ -69,7 +69,8 @@ class RingTracker:
         queue = self.queues.pop(index, None)
         if queue is None:
             return
-        self.buried = queue.regions + [region for chain in queue.open.values() for region in chain.regions]
+        exposed = [region for chain in queue.open.values() for region in chain.regions]
+        self.buried[index] = queue.regions + exposed
         for chain in list(queue.open.values()):
             self.retire(chain)
         for region in queue.readable_regions:
