@@ -10,6 +10,7 @@ import select
 from pathlib import Path
 
 from mounted import Mounted, mounted, needs_fuse
+
 from virtiofs_tb.mount.options import Options
 
 pytestmark = needs_fuse
