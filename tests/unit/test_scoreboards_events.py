@@ -9,7 +9,9 @@ import pytest
 
 from tests.unit.packed_trace import DESCS, PACKED, QUEUE, PackedTrace
 from tests.unit.trace import FEATURES, HEAD, NEXT, NOTIFY_RINGS, READABLE, REPLY, RINGS, STRICT, WRITABLE, WRITE, Trace
+from virtiofs_model.engine import ControlKind, EngineControl
 from virtiofs_model.layouts.virtio import Feature
+from virtiofs_tb.host.log import EngineRequestChannel, Kind
 from virtiofs_tb.profile import DmaRules, Profile
 
 SIZE = 16
@@ -17,17 +19,18 @@ EVENTS = FEATURES | Feature.EVENT_IDX.mask
 RESETS = FEATURES | Feature.RING_RESET.mask
 USED_EVENT, AVAIL_EVENT = RINGS + 0x1000 + 4 + 2 * SIZE, RINGS + 0x2000 + 4 + 8 * SIZE
 QUEUE_RESET = 0x3A
+OTHER_RINGS = RINGS + 0x10_0000
 LOOSE = replace(STRICT, dma=DmaRules(read_slack=64))
 
 
 class SplitTrace(Trace):
     """Queue 2, on which the request of trace.py may be made again and again."""
 
-    def __init__(self, features: int = EVENTS, profile: Profile = STRICT) -> None:
+    def __init__(self, features: int = EVENTS, profile: Profile = STRICT, queues: dict[int, int] | None = None) -> None:
         super().__init__(profile)
         self.offer(features)
         self.enumerate()
-        self.start({1: NOTIFY_RINGS, 2: RINGS}, SIZE, features)
+        self.start(queues or {1: NOTIFY_RINGS, 2: RINGS}, SIZE, features)
         self.put(READABLE, HEAD)
         self.desc(RINGS, 3, READABLE, 40, NEXT, 5)
         self.desc(RINGS, 5, WRITABLE, 96, WRITE)
@@ -273,6 +276,28 @@ def test_a_queue_that_is_reset_owes_nothing() -> None:
     assert without_registers(trace) == []
     assert 2 not in trace.boards.observer.rings.queues
     assert trace.boards.details["dma"]["queue reset"] == 1
+
+
+@pytest.mark.parametrize("told", (False, True))
+def test_a_context_is_free_once_the_engine_was_told_of_the_reset(told: bool) -> None:
+    trace = SplitTrace(RESETS, queues={1: NOTIFY_RINGS, 2: RINGS, 3: OTHER_RINGS})
+    trace.request(0)
+    trace.fetch(RINGS, 0, [3, 5])
+    trace.read(READABLE, 40)
+    trace.engine_request(4, 2, HEAD, 96)
+    stopped(trace)
+    if told:
+        control = EngineControl(ControlKind.QUEUE_RESET, 2, 0)
+        trace.other(Kind.ENGINE_REQUEST, EngineRequestChannel.CONTROL, control.to_user())
+    trace.desc(OTHER_RINGS, 3, READABLE, 40, NEXT, 5)
+    trace.desc(OTHER_RINGS, 5, WRITABLE, 96, WRITE)
+    trace.publish(OTHER_RINGS, 1, {0: 3})
+    trace.bar_write(0x300C, 3, 2)
+    trace.fetch(OTHER_RINGS, 0, [3, 5])
+    trace.read(READABLE, 40)
+    trace.engine_request(4, 3, HEAD, 96)
+    found = [failure.clause for failure in trace.boards.failures]
+    assert found == ([] if told else ["FS-REQ-DI1"])
 
 
 def test_what_was_on_its_way_when_a_queue_stopped_keeps_its_order() -> None:

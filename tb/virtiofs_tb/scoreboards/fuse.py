@@ -79,10 +79,11 @@ class Storage:
 @dataclass(slots=True)
 class Request:
     """A request that the engine was given. writes: what must stand in the writable part (None: not known), by offset;
-    used_length: None until the reply."""
+    used_length: None until the reply; forgotten: its queue is reset and the engine was told, so the context is free."""
 
     chain: Chain
     epoch: int
+    forgotten: bool = False
     jobs: list[EngineJobSeen] = field(default_factory=list)
     writes: list[tuple[int, int, bytes | None]] = field(default_factory=list)
     bus_error: bool = False
@@ -136,7 +137,7 @@ class FuseScoreboard(Scoreboard):
         if chain is None:
             return
         before = self._contexts.get(event.ctx)
-        if before is not None and not before.chain.dead and before.epoch == event.epoch:
+        if before is not None and not (before.chain.dead or before.forgotten) and before.epoch == event.epoch:
             self.fail(
                 event.t_ps, event.seq, f"context {event.ctx} is given another request", "FS-REQ-DI1",
                 f"the one for {before.chain} used first", f"{chain}",
@@ -419,6 +420,10 @@ class FuseScoreboard(Scoreboard):
         self.count("control")
         if event.kind == ControlKind.DEVICE_RESET:
             self._epoch = event.epoch
+            return
+        for request in self._contexts.values():
+            if request.chain.queue.index == event.queue:
+                request.forgotten = True
 
     def on_reset_begin(self, event: ResetBegin) -> None:
         self._resetting = True
