@@ -34,8 +34,8 @@ from virtiofs_tb.profile import Profile, ProfileError, load
 from virtiofs_tb.report import CARD_PAGE, CARD_TEXT, CONSOLE_FILE, MODEL, SUMMARY, FailureReport, Summary, microseconds
 
 PACKETS_BEFORE, PACKETS_AFTER, PACKETS_NAMED = 8, 2, 4
-EARLY = "SPLIT-SUP-DX1"
-"""The clause of what was acted on before it was made available."""
+EARLY = ("SPLIT-SUP-DX1", "PACK-DESC-D03")
+"""The clauses of what was acted on before it was made available."""
 RING_CHAINS, RING_USED = 4, 3
 CONSOLE_SHOWN = 12
 OPEN_SHOWN, OWED_SHOWN = 6, 6
@@ -294,7 +294,7 @@ def _packets(
 def _wanted(moment: Moment, failure: FailureReport) -> set[int]:
     """Records that a reader wants to see however long ago they were: those that are named, and too early reads."""
     wanted = set(named_in(failure))
-    if failure.clause == EARLY and moment.story is not None:
+    if failure.clause in EARLY and moment.story is not None:
         early = (INDEX_READ, HEAD_READ, DESCRIPTORS)
         wanted |= {stage.seq for stage in moment.story.stages if stage.name in early and stage.seq >= 0}
     return wanted
