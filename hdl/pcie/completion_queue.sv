@@ -71,8 +71,13 @@ module completion_queue
     logic [5:0]         beat_index_reg;    // dwords that have left
     logic               message_gone_reg, leave;
 
+    // How far `posted_sent` is from an entry's ticket: less than 0 as long as the entry waits. By the time it is looked
+    // at, a packet that came behind the ticket may have left too, in one cycle.
+    logic [DEPTH-1:0][7:0] behind;
+    always_comb for (int unsigned i = 0; i < DEPTH; i++) behind[i] = posted_sent - entry_reg[i].ticket;
+
     logic unused;
-    assign unused = &{1'b0, head};
+    assign unused = &{1'b0, head, behind};
 
     assign count = tail_reg - head_reg;
     assign space = count < (PTR_W + 1)'(DEPTH);
@@ -90,7 +95,7 @@ module completion_queue
             if (entry_reg[i].for_message) begin
                 entry_reg[i].for_message <= !message_gone_reg;
                 entry_reg[i].ticket <= posted_granted;
-            end else if (entry_reg[i].ticket == posted_sent) entry_reg[i].for_posted <= 1'b0;
+            end else if (!behind[i][7]) entry_reg[i].for_posted <= 1'b0;
         end
         if (push) begin
             entry_reg[tail_reg[PTR_W-1:0]].hdr <= push_hdr;
