@@ -37,6 +37,7 @@ from virtiofs_tb.arguments import (
 )
 from virtiofs_tb.campaign import campaign
 from virtiofs_tb.conformance.command import conformance
+from virtiofs_tb.grade import grade
 from virtiofs_tb.guest.command import linux
 from virtiofs_tb.model_run import model
 from virtiofs_tb.mount.command import dpu, mount, umount
@@ -146,6 +147,7 @@ cli.add_command(umount)
 cli.add_command(dpu)
 cli.add_command(peers)
 cli.add_command(synth)
+cli.add_command(grade)
 
 
 @cli.command("list")

@@ -58,6 +58,7 @@ ELSEWHERE = {
     "make campaign TEST=fuzz SEEDS=1": ("tb/virtiofs_tb/campaign.py", "VIRTIOFS_SEEDS"),
     "make test": (".ci/run", "make test"),
     "make lint": (".ci/run", "make lint"),
+    "make grade": (".ci/run", "make grade"),
     "make peers": (".ci/run", "make peers"),
     "make clean": ("Makefile", "\nclean:"),
     "make synth": ("Makefile", "\nsynth:"),
