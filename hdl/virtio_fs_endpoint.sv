@@ -63,7 +63,7 @@ module virtio_fs_endpoint
     logic                  overflow;
     notify_result_e        result;
 
-    tlp_if #(.DATA_W(DATA_W)) msix ();
+    tlp_if #(.DATA_W(DATA_W)) interrupt ();
     stream_if #(.DATA_W(DATA_W)) mail ();
     dpu_client_if #(.DATA_W(DATA_W)) client ();
     retrieved_if #(.DATA_W(DATA_W)) kept ();
@@ -75,7 +75,7 @@ module virtio_fs_endpoint
         .clk, .rst, .cq, .cc, .cq_np_ok, .dpu, .firmware, .clock, .pci, .device, .queues, .doorbell,
         .queue_reset_request, .queue_resetting(queue_stop), .queue_disable, .reset,
         .dma_idle(reads_idle && lanes_idle && arbiter_idle), .posted_granted, .posted_sent,
-        .irq_valid, .irq_ready, .irq_queue, .msix,
+        .irq_valid, .irq_ready, .irq_queue, .message(interrupt),
         .error_valid(log_valid), .error_ready(log_ready), .error(log), .completion_error, .count(counts),
         .mailbox(mail), .mailbox_result_valid(result_valid), .mailbox_result(result), .overflow, .client,
         .kept
@@ -448,7 +448,7 @@ module virtio_fs_endpoint
 
     queue_reset #(.CONTEXTS(CONTEXTS)) queue_reset (
         .clk, .flush, .request(queue_reset_request), .queue_stop, .queue_disable, .queue_clear,
-        .queue_quiet(scheduler_quiet & interrupt_quiet), .message_idle(!msix.valid), .start_valid(started), .start,
+        .queue_quiet(scheduler_quiet & interrupt_quiet), .message_idle(!interrupt.valid), .start_valid(started), .start,
         .release_valid, .released, .resting(with_engine | parked | held), .sending_valid, .sending,
         .skipped_valid, .skipped(sending), .job_valid(moved_valid), .job_queue(moved_queue),
         .job_end_valid(moved_end_valid), .job_end(moved_end), .tell_valid, .tell_ready, .tell_queue, .told,
@@ -478,7 +478,7 @@ module virtio_fs_endpoint
     );
 
     rq_arbiter #(.DATA_W(DATA_W)) rq_arbiter (
-        .clk, .rst, .reset, .posted, .msix, .reads, .rq_np_ok, .rq, .posted_granted, .posted_sent,
+        .clk, .rst, .reset, .posted, .messages(interrupt), .reads, .rq_np_ok, .rq, .posted_granted, .posted_sent,
         .idle(arbiter_idle)
     );
 endmodule

@@ -2,7 +2,8 @@
 module pci_config_space
     import endpoint_pkg::*, pcie_pkg::*, virtio_pkg::*;
 #(
-    parameter int unsigned MSIX_VECTORS = 11
+    parameter int unsigned MSIX_VECTORS = 11,
+    parameter bit          INTX = 0            // INTA is offered
 ) (
     input  logic           clk,
     input  logic           rst,
@@ -13,6 +14,7 @@ module pci_config_space
     input  request_error_t request_error,
     input  logic [3:0]     completion_error,   // {poison, unexpected, CA, UR}
     input  logic [31:0]    device_length,      // of the device configuration
+    input  logic           interrupt_pending,  // an ISR bit is set
     output pci_control_t   pci,
     output logic [48:0]    bar0,
     output window_t        window
@@ -64,7 +66,8 @@ module pci_config_space
         case (offset)
             CFG_ID: value = {DEVICE_ID, VENDOR_ID};
             CFG_COMMAND: value = {
-                poison_reg, 1'b0, master_abort_reg, target_abort_reg, 3'b0, parity_reg, 8'h10, command_reg
+                poison_reg, 1'b0, master_abort_reg, target_abort_reg, 3'b0, parity_reg, 4'h1,
+                INTX && interrupt_pending && !msix_enable_reg, 3'b0, command_reg
             };
             CFG_CLASS: value = {CLASS_CODE, REVISION_ID};
             CFG_CACHE_LINE: value = {24'b0, cache_line_reg};
@@ -72,7 +75,7 @@ module pci_config_space
             CFG_BAR0_HIGH: value = bar0_reg[48:17];
             CFG_SUBSYSTEM: value = {SUBSYSTEM_ID, VENDOR_ID};
             CFG_CAP_POINTER: value = {24'b0, CAP_PCIE[7:0]};
-            CFG_INTERRUPT: value = {24'b0, interrupt_line_reg};  // no INTx pin
+            CFG_INTERRUPT: value = {16'b0, 7'b0, INTX, interrupt_line_reg};
             CAP_PCIE: value = {16'h0002, CAP_MSIX[7:0], CAP_ID_PCIE};
             CAP_PCIE + PCIE_DEVICE_CAP: value = 32'h0000_8002;   // role-based error reporting, MPS 512
             CAP_PCIE + PCIE_DEVICE_CONTROL: value = {12'b0, device_status_reg, device_control_reg};

@@ -9,6 +9,7 @@ module register_front
     parameter int unsigned MSIX_VECTORS = 11,
     parameter bit          CONFIG_SPACE = 1,
     parameter bit          RAMFS = 1,
+    parameter bit          INTX = 0,
     parameter logic [63:0] BUILT_FEATURES = 64'h1_1000_0001    // VERSION_1, INDIRECT_DESC, VIRTIO_FS_F_NOTIFICATION
 ) (
     input  logic                  clk,
@@ -33,7 +34,7 @@ module register_front
     input  logic                  irq_valid,
     output logic                  irq_ready,
     input  queue_t                irq_queue,
-    tlp_if.src                    msix,
+    tlp_if.src                    message,    // MSI-X and INTx
     input  logic                  error_valid,
     output logic                  error_ready,
     input  error_t                error,
@@ -66,13 +67,13 @@ module register_front
     logic [48:0]    bar0;
     window_t        window;
     request_error_t request_error;
-    logic           message_gone;
+    logic           message_gone, msix_gone, interrupt_pending;
 
     request_handler #(.DATA_W(DATA_W)) requests (
         .clk, .rst, .cq, .cc, .cq_np_ok, .hold,
         .memory_enable(pci.memory_enable), .completer_id(pci.requester_id), .bar0,
         .access, .access_cfg, .rdata, .capture, .capture_id, .request_error,
-        .posted_granted, .posted_sent, .message_valid(msix.valid), .message_gone
+        .posted_granted, .posted_sent, .message_valid(message.valid), .message_gone
     );
 
     logic [31:0] feature_rdata, common_rdata, queue_rdata, device_rdata, isr_rdata, msix_rdata;
@@ -86,9 +87,9 @@ module register_front
     logic [31:0] device_length;
 
     if (CONFIG_SPACE) begin : g_config
-        pci_config_space #(.MSIX_VECTORS(MSIX_VECTORS)) config_space (
+        pci_config_space #(.MSIX_VECTORS(MSIX_VECTORS), .INTX(INTX)) config_space (
             .clk, .rst, .access(config_access), .rdata(config_rdata), .capture, .capture_id, .request_error,
-            .completion_error, .device_length, .pci, .bar0, .window
+            .completion_error, .device_length, .interrupt_pending, .pci, .bar0, .window
         );
     end else begin : g_no_config
         logic unused;
@@ -149,11 +150,22 @@ module register_front
 
     isr isr_register (
         .clk, .clear(reset.clear), .access(bar_access), .rdata(isr_rdata), .queue_interrupt(queue_isr),
-        .config_interrupt
+        .config_interrupt, .pending(interrupt_pending)
     );
 
+    tlp_if #(.DATA_W(DATA_W)) msix_message ();
+    logic intx_quiet, unused_quiet;
+    assign unused_quiet = &{1'b0, intx_quiet};
+
     msix #(.DATA_W(DATA_W), .VECTORS(MSIX_VECTORS), .EVENTS(MAX_QUEUES + 1)) messages (
-        .clk, .rst, .access(bar_access), .rdata(msix_rdata), .pci, .reset, .fire, .vector, .message(msix), .message_gone
+        .clk, .rst, .access(bar_access), .rdata(msix_rdata), .pci, .reset, .fire, .vector,
+        .message(msix_message), .message_gone(msix_gone)
+    );
+
+    intx #(.DATA_W(DATA_W)) line (
+        .clk, .rst, .reset, .requester_id(pci.requester_id),
+        .level(INTX && interrupt_pending && !pci.msix_enable && !pci.intx_disable),
+        .msix(msix_message), .msix_gone, .message, .message_gone, .quiet(intx_quiet)
     );
 
     // ---- the DPU's side ----

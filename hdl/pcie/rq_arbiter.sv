@@ -1,4 +1,4 @@
-// Joins the endpoint's request packets onto rq: MSI-X first, then memory writes and reads in turn. Combinational
+// Joins the endpoint's request packets onto rq: interrupts first, then memory writes and reads in turn. Combinational
 // from source to rq, so what a source sees accepted has left on rq, in that order.
 //
 // A read is not started while rq_np_ok is 0, and then holds up nothing. QUIESCE lets the packet on rq finish and
@@ -10,7 +10,7 @@ module rq_arbiter #(
     input  logic                     rst,
     input  endpoint_pkg::reset_req_t reset,
     tlp_if.snk                       posted,
-    tlp_if.snk                       msix,
+    tlp_if.snk                       messages,
     tlp_if.snk                       reads,
     input  logic                     rq_np_ok,
     tlp_if.src                       rq,
@@ -25,7 +25,7 @@ module rq_arbiter #(
     typedef enum logic [1:0] {
         PICK_NONE,
         PICK_POSTED,
-        PICK_MSIX,
+        PICK_MESSAGES,
         PICK_READS
     } pick_e;
 
@@ -39,7 +39,7 @@ module rq_arbiter #(
     always_comb begin
         pick = held_reg;
         if (held_reg == PICK_NONE && !reset.quiesce && !reset.clear) begin
-            if (msix.valid) pick = PICK_MSIX;
+            if (messages.valid) pick = PICK_MESSAGES;
             else if (read_can_go && (reads_first_reg || !posted.valid)) pick = PICK_READS;
             else if (posted.valid) pick = PICK_POSTED;
         end
@@ -52,11 +52,11 @@ module rq_arbiter #(
         rq.data = posted.data;
         case (pick)
             PICK_POSTED: rq.valid = posted.valid;
-            PICK_MSIX: begin
-                rq.valid = msix.valid;
-                rq.last = msix.last;
-                rq.hdr = msix.hdr;
-                rq.data = msix.data;
+            PICK_MESSAGES: begin
+                rq.valid = messages.valid;
+                rq.last = messages.last;
+                rq.hdr = messages.hdr;
+                rq.data = messages.data;
             end
             PICK_READS: begin
                 rq.valid = reads.valid;
@@ -68,7 +68,7 @@ module rq_arbiter #(
         endcase
     end
     assign posted.ready = pick == PICK_POSTED && rq.ready;
-    assign msix.ready = pick == PICK_MSIX && rq.ready;
+    assign messages.ready = pick == PICK_MESSAGES && rq.ready;
     assign reads.ready = pick == PICK_READS && rq.ready;
     assign idle = pick == PICK_NONE;
 
@@ -77,9 +77,9 @@ module rq_arbiter #(
 
     always_ff @(posedge clk) begin
         held_reg <= ends ? PICK_NONE : pick;
-        if (held_reg == PICK_NONE && (pick == PICK_POSTED || pick == PICK_MSIX)) posted_granted <= posted_granted + 1'b1;
+        if (held_reg == PICK_NONE && (pick == PICK_POSTED || pick == PICK_MESSAGES)) posted_granted <= posted_granted + 1'b1;
         if (ends && pick != PICK_READS) posted_sent <= posted_sent + 1'b1;
-        if (ends && pick != PICK_MSIX) reads_first_reg <= pick == PICK_POSTED;
+        if (ends && pick != PICK_MESSAGES) reads_first_reg <= pick == PICK_POSTED;
         if (rst) begin
             held_reg <= PICK_NONE;
             reads_first_reg <= 1'b0;

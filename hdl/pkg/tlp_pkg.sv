@@ -13,6 +13,11 @@ package tlp_pkg;
     localparam logic [7:0] TLP_MWR_4DW = 8'h60;
     localparam logic [7:0] TLP_CPL = 8'h0A;
     localparam logic [7:0] TLP_CPLD = 8'h4A;
+    localparam logic [7:0] TLP_MSG_LOCAL = 8'h34;        // without data; ends at its receiver, the root port
+
+    // Message codes of INTx.
+    localparam logic [7:0] MSG_ASSERT_INTA = 8'h20;
+    localparam logic [7:0] MSG_DEASSERT_INTA = 8'h24;
 
     // Completion status.
     localparam logic [2:0] CPL_SC = 3'b000;
@@ -62,6 +67,11 @@ package tlp_pkg;
             c.requester_id, c.tag, 1'b0, c.lower_address,
             32'b0
         };
+    endfunction
+
+    // A message without data for the root port: all else is reserved.
+    function automatic logic [127:0] pack_message(input logic [15:0] requester_id, input logic [7:0] code);
+        return {TLP_MSG_LOCAL, 24'b0, requester_id, 8'b0, code, 64'b0};
     endfunction
 
     // verilator lint_off UNUSEDSIGNAL

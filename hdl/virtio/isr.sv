@@ -8,13 +8,15 @@ module isr
     input  access_t     access,
     output logic [31:0] rdata,
     input  logic        queue_interrupt,
-    input  logic        config_interrupt
+    input  logic        config_interrupt,
+    output logic        pending           // any bit is set
 );
     logic unused;
     assign unused = &{1'b0, access};
 
     logic [1:0] isr_reg;
     logic       read;
+    assign pending = isr_reg != '0;
     assign read = access.valid && !access.write && access.be[0] && access.addr == BAR0_ISR[14:2];
 
     always_ff @(posedge clk) begin
