@@ -20,3 +20,15 @@ def test_a_read_that_was_issued_earlier_and_comes_later_decides_on_its_own_use()
     assert second is not None and (second.fresh, second.wanted, second.own) == (2, 1, 0)
     assert first is not None and (first.fresh, first.wanted, first.own) == (0, 0, 1)
     assert not decisions.covered
+
+
+def test_a_use_that_two_reads_ask_for() -> None:
+    """The first read covers both uses and asks for the second one, whose own read comes later and asks again."""
+    queue: Any = SimpleNamespace(packed=False, event_idx=True, size=64)
+    decisions = Decisions()
+    decisions.undecided.append(UsedIndex(0, 10, queue, 40, 41))
+    decisions.undecided.append(UsedIndex(0, 20, queue, 41, 42))
+    first = decisions.decide(SuppressionRead(0, 30, 21, queue, None, 41))
+    second = decisions.decide(SuppressionRead(0, 31, 22, queue, None, 41))
+    assert first is not None and (first.fresh, first.wanted, first.again) == (2, 1, False)
+    assert second is not None and (second.fresh, second.own, second.again) == (0, 0, True)

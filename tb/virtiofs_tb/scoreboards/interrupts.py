@@ -123,6 +123,9 @@ class InterruptScoreboard(Scoreboard):
             return
         if outcome.own:
             self._own_decision(state, index, vector, event.t_ps, outcome.own > 0)
+        if outcome.again and not any(grant[0] == index for grant in self._vector(vector).grants):
+            # A message that another queue asked for has stood for this use too, before the endpoint decided on it.
+            self._vector(vector).grants.append((index, event.t_ps))
         if outcome.fresh and not outcome.wanted:
             self.count("suppressed")
         allowed = outcome.wanted + outcome.free

@@ -60,12 +60,13 @@ def said(word: SuppressionRead) -> str:
 class Outcome:
     """What a read of the words decided. fresh: uses that no earlier read covers; wanted: how many of them ask for an
     interrupt, free: of how many nobody can say (a reserved value); own: -1 or 1 where the use that this read belongs to
-    was covered by an earlier one, which said otherwise (1: now it asks)."""
+    was covered by an earlier one, which said otherwise (1: now it asks); again: the earlier one asked, and this too."""
 
     fresh: int = 0
     wanted: int = 0
     free: int = 0
     own: int = 0
+    again: bool = False
 
 
 @dataclass(slots=True)
@@ -116,6 +117,7 @@ class Decisions:
                 used, before = self._first
             now = asks(word, used) is True
             outcome.own = int(now) - int(before)
+            outcome.again = now and before
 
     def _joined(self, word: SuppressionRead) -> SuppressionRead:
         """Offset and flags of a packed ring's structure, where they come in two reads."""
