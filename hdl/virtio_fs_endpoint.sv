@@ -441,8 +441,9 @@ module virtio_fs_endpoint
 
     // ---- resets of queues ----
 
-    logic     moved_end_valid;
-    context_t moved_end;
+    logic                  moved_end_valid;
+    context_t              moved_end;
+    logic [MAX_QUEUES-1:0] interrupt_quiet;
     assign moved_end_valid = (job_valid[1:0] & job_ready[1:0]) != 0;
     assign moved_end = job_valid[0] && job_ready[0] ? job[0].ctx : job[1].ctx;
 
@@ -454,8 +455,6 @@ module virtio_fs_endpoint
         .job_end_valid(moved_end_valid), .job_end(moved_end), .tell_valid, .tell_ready, .tell_queue, .told,
         .settled(router_settled), .drop_valid(release_valid[RELEASE_DROPPED]), .drop(released[RELEASE_DROPPED])
     );
-
-    logic [MAX_QUEUES-1:0] interrupt_quiet;
 
     tlp_if #(.DATA_W(DATA_W)) posted ();
     tlp_if #(.DATA_W(DATA_W)) reads ();

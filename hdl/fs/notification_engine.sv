@@ -120,6 +120,9 @@ module notification_engine
         .in_valid(start_valid && start.lane == LANE_NTF), .in_ready(), .in_data(start.ctx),
         .out_valid(buffer_known), .out_ready(buffer_pop), .out_data(buffer), .count()
     );
+    typedef enum logic [1:0] { IDLE, LOG, SEND, RETURN } state_e;    // of the message at hand
+    state_e state_reg;
+
     assign buffer_valid = buffer_known && walked_reg[buffer[CW-1:0]];
     assign parked = walked_reg;
 
@@ -152,8 +155,6 @@ module notification_engine
 
     // ---- one message at a time ----
 
-    typedef enum logic [1:0] { IDLE, LOG, SEND, RETURN } state_e;
-    state_e      state_reg;
     logic        readable_reg;
     logic        outdated;
 

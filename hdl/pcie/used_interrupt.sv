@@ -133,9 +133,9 @@ module used_interrupt (
 
     // ---- decision ----
 
-    // Whether `event` is one of the last `count` places before `place`; all modulo 2^16 (virtio 1.4, 2.7.10).
-    function automatic logic among(input logic [15:0] place, input logic [15:0] event_place, input logic [15:0] count);
-        return place - event_place - 16'd1 < count;
+    // Whether `wanted` is one of the last `count` places before `place`; all modulo 2^16 (virtio 1.4, 2.7.10).
+    function automatic logic among(input logic [15:0] place, input logic [15:0] wanted, input logic [15:0] count);
+        return place - wanted - 16'd1 < count;
     endfunction
 
     logic [15:0] word;
