@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from virtiofs_model.layouts.virtio import DescFlags, PvirtqDesc
+from virtiofs_tb.driver.chains import RingOptions
 from virtiofs_tb.driver.packed_queue import PackedQueue
-from virtiofs_tb.driver.virtqueue import Publish, RingOptions, Segment
+from virtiofs_tb.driver.virtqueue import Publish, Segment
 from virtiofs_tb.host.base import HostBase
 from virtiofs_tb.host.log import Header, ObservationLog
 from virtiofs_tb.host.loop import Loop

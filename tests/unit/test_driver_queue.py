@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from virtiofs_model.layouts.virtio import DescFlags, VirtqDesc
+from virtiofs_tb.driver.chains import RingOptions
 from virtiofs_tb.driver.errors import DriverError, DriverTimeout, QueueStopped
 from virtiofs_tb.driver.layout import ChainPlan, LayoutLimits, linux_plan, place, random_plan
 from virtiofs_tb.driver.split_queue import SplitQueue
-from virtiofs_tb.driver.virtqueue import ChainShape, Placement, Publish, RingOptions, Segment
+from virtiofs_tb.driver.virtqueue import ChainShape, Placement, Publish, Segment
 from virtiofs_tb.host.base import HostBase
 from virtiofs_tb.host.log import Header, ObservationLog
 from virtiofs_tb.host.loop import Loop

@@ -8,11 +8,12 @@ import pytest
 
 from tests.unit.test_driver_queue import FakeDevice, NoLink, segments
 from virtiofs_model.layouts.virtio import DescFlags, VirtqDesc
+from virtiofs_tb.driver.chains import RingOptions
 from virtiofs_tb.driver.dma import DmaMapper
 from virtiofs_tb.driver.errors import DriverError
 from virtiofs_tb.driver.packed_queue import PackedQueue, RingPosition
 from virtiofs_tb.driver.split_queue import SplitQueue
-from virtiofs_tb.driver.virtqueue import ChainShape, Placement, RingOptions, Segment
+from virtiofs_tb.driver.virtqueue import ChainShape, Placement, Segment
 from virtiofs_tb.host.base import HostBase
 from virtiofs_tb.host.io_map import HIGH_WINDOW, LOW_WINDOW, PAGE, IoMap
 from virtiofs_tb.host.log import ObservationLog

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from virtiofs_model.layouts.fuse_operations import IN_HEADER_SIZE, OUT_HEADER_SIZE
 from virtiofs_tb.host.port import HostMemory
 
-from .virtqueue import ChainShape, Placement, Segment
+from .chains import ChainShape, Placement, Segment
 
 MAX_DESCRIPTORS = 40
 MAX_GAP = 67

@@ -13,8 +13,9 @@ from virtiofs_model.layouts.fuse_constants import FUSE_EXPIRE_ONLY, NOTIFY_CODE_
 from virtiofs_model.layouts.fuse_operations import OUT_HEADER_SIZE
 from virtiofs_tb.host.port import HostPort
 
+from .chains import ChainShape, Segment, Token
 from .errors import DriverError, DriverTimeout, QueueStopped
-from .virtqueue import DEFAULT_TIMEOUT_PS, ChainShape, Segment, Token, Virtqueue
+from .virtqueue import DEFAULT_TIMEOUT_PS, Virtqueue
 
 
 @dataclass(frozen=True)

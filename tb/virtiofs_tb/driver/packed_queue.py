@@ -13,7 +13,8 @@ from struct import Struct
 from virtiofs_model.layouts.virtio import VIRTQ_DESC_SIZE, DescFlags, RingEventFlags
 from virtiofs_tb.host.port import Access, HostPort, Store
 
-from .virtqueue import ChainShape, Placement, Publish, RingOptions, Segment, Token, Virtqueue
+from .chains import ChainShape, Placement, Publish, RingOptions, Segment, Token
+from .virtqueue import Virtqueue
 
 _DESCRIPTOR = Struct("<QIHH")
 _FLAGS_OFFSET = 14

@@ -19,8 +19,9 @@ from virtiofs_model.layouts.virtio import (
 )
 from virtiofs_tb.host.port import Access, HostPort, Store
 
+from .chains import ChainShape, Placement, Publish, RingOptions, Segment, Token, slots_of
 from .errors import DriverError
-from .virtqueue import ChainShape, Placement, Publish, RingOptions, Segment, Token, Virtqueue, slots_of
+from .virtqueue import Virtqueue
 
 _DESCRIPTOR = Struct("<QIHH")
 _NEXT, _WRITE = int(DescFlags.NEXT), int(DescFlags.WRITE)

@@ -23,12 +23,13 @@ from virtiofs_model.layouts.virtio import (
 )
 from virtiofs_tb.host.port import HostPort, Interrupt, IoSpace
 
+from .chains import Publish, RingOptions
 from .dma import DmaMapper
 from .errors import DriverError, DriverTimeout, QueueStopped, check
 from .packed_queue import PackedQueue
 from .pci import PciFunction, RegisterBlock
 from .split_queue import SplitQueue
-from .virtqueue import Publish, RingOptions, Virtqueue
+from .virtqueue import Virtqueue
 
 USUAL_FEATURES = Feature.VERSION_1.mask | Feature.INDIRECT_DESC.mask | Feature.FS_NOTIFICATION.mask
 """What this driver asks for unless it is told otherwise, and what our endpoint offers after reset."""
