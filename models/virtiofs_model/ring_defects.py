@@ -31,6 +31,13 @@ RING_DEFECTS: dict[str, tuple[str, tuple[str, ...], str, tuple[Feature, ...]]] =
     "packed_table_follows_next": (
         "An indirect table ends with the first element without NEXT", ("PACK-IND-DI1",), _FUSE, _PACKED,
     ),
+    "packed_table_of_pointer": (
+        "WRITE of the descriptor that points to a table counts for all of the table", ("PACK-IND-DI1",), _FUSE, _PACKED,
+    ),
+    "packed_doorbell_lost": (
+        "A doorbell that comes while the ring is read is forgotten when that ends", ("PACK-SUP-DX1",), _DESCRIPTORS,
+        _PACKED,
+    ),
     "packed_avail_wrap_at_end": (
         "The wrap counter of what is available stays where a list ends with the ring's last slot",
         ("PACK-WRAP-DI1",), _DESCRIPTORS, _PACKED,
@@ -70,6 +77,10 @@ RING_DEFECTS: dict[str, tuple[str, tuple[str, ...], str, tuple[Feature, ...]]] =
     "event_off_by_one": (
         "The interrupt comes one entry behind the one that used_event names", ("SPLIT-UNS-D05",), _INTERRUPTS, _EVENTS,
     ),
+    "event_read_once": (
+        "What the driver says of interrupts is read once, and believed from then on",
+        ("SPLIT-UNS-D05", "SPLIT-UNS-D06"), _INTERRUPTS, _EVENTS,
+    ),
     "event_no_second_look": (
         "avail_event is written, and the available index not read again", ("SPLIT-ANS-D04",), _DESCRIPTORS, _EVENTS,
     ),
@@ -79,6 +90,9 @@ RING_DEFECTS: dict[str, tuple[str, tuple[str, ...], str, tuple[Feature, ...]]] =
     ),
     # order of use
     "order_as_answered": ("Chains return as they are answered", ("RSVD-D05",), _DESCRIPTORS, _ORDER),
+    "order_of_buffers": (
+        "The youngest buffer of the notification queue is used first", ("RSVD-D05",), _DESCRIPTORS, _ORDER,
+    ),
     # doorbells
     "doorbell_by_value": (
         "The queue of a doorbell is taken from what is written, as if it were an index", ("PCI-COMMON-DI1",),

@@ -99,4 +99,7 @@ def faulty_walk(walk: Reads[Chain | None], defect: Defect) -> Reads[Chain | None
         if defect is Defect.PACKED_TABLE_FOLLOWS_NEXT and flags & DescFlags.INDIRECT:
             chain.readable[1:] = []
             chain.writable[:] = []
+        if defect is Defect.PACKED_TABLE_OF_POINTER and flags & DescFlags.INDIRECT and flags & DescFlags.WRITE:
+            chain.writable[:0] = chain.readable
+            chain.readable[:] = []
     return chain

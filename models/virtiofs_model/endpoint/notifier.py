@@ -201,6 +201,8 @@ class Notifier:
         """Chains that cannot be used go back once a session runs; nothing is written to queue 1 before."""
         while True:
             self._forget_old()
+            if self._core.defect is Defect.ORDER_OF_BUFFERS:
+                self._buffers.rotate(1)
             buffer = self._buffers[0] if self._buffers else None
             fault = self._fault(buffer) if buffer else None
             self._delivering = True

@@ -161,6 +161,8 @@ class Queues:
             chain = yield from self._walk_packed(ring, position, partial(self._in_use, queue, position))
             if chain is None:
                 self._give_back(number)
+                if self._core.defect is Defect.PACKED_DOORBELL_LOST:
+                    self._doorbells[queue] = False
                 return
             yield from self._begin(queue, ring, number, chain)
 

@@ -30,6 +30,7 @@ class UsedRings:
     def __init__(self, core: Core, dma: Dma, interrupts: Interrupts) -> None:
         self._core = core
         self._dma = dma
+        self._believed: dict[int, bytes] = {}  # suppression words of old (a defect)
         self._interrupts = interrupts
         self._forget_all()
 
@@ -81,7 +82,10 @@ class UsedRings:
 
     def _suppression(self, queue: int, ring: AnyRing, on_sent: Callable[[], None] | None = None) -> Steps[bytes | None]:
         try:
-            return (yield from self._dma.read(*ring.suppression(), on_sent))
+            raw = yield from self._dma.read(*ring.suppression(), on_sent)
+            if self._core.defect is Defect.EVENT_READ_ONCE and ring.event_idx:
+                raw = self._believed.setdefault(queue, raw)
+            return raw
         except ReadError as error:
             self._core.log(ErrorCode.RING_READ, queue, error.address, fatal=True)
             return None

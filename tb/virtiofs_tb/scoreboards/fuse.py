@@ -23,6 +23,7 @@ from virtiofs_tb.profile import Profile
 from virtiofs_tb.scoreboards.base import Scoreboard
 from virtiofs_tb.scoreboards.events import (
     ChainUsed,
+    DmaRead,
     EngineControlSeen,
     EngineDoneSeen,
     EngineJobSeen,
@@ -33,7 +34,7 @@ from virtiofs_tb.scoreboards.events import (
     StorageAccess,
     Tick,
 )
-from virtiofs_tb.scoreboards.memory_map import ByteStore
+from virtiofs_tb.scoreboards.memory_map import READABLE, ByteStore
 from virtiofs_tb.scoreboards.observer import Observer
 from virtiofs_tb.scoreboards.ring_state import Chain
 
@@ -105,6 +106,7 @@ class FuseScoreboard(Scoreboard):
         self._resetting = False
         self._epoch = 0
         self._before_engine: list[ChainUsed] = []  # judged once an engine is seen; not every endpoint shows one
+        self._asked: set[Chain] = set()  # chains of whose readable part a read was issued
 
     # ---- requests ----
 
@@ -321,6 +323,11 @@ class FuseScoreboard(Scoreboard):
 
     # ---- used ----
 
+    def on_dma_read(self, event: DmaRead) -> None:
+        for region in event.regions:
+            if region.kind == READABLE and region.chain is not None:
+                self._asked.add(region.chain)
+
     def on_chain_used(self, event: ChainUsed) -> None:
         chain, length = event.chain, event.length
         if chain.queue.notification or self._resetting:
@@ -328,9 +335,13 @@ class FuseScoreboard(Scoreboard):
         if not self.observer.engine_seen:
             if len(self._before_engine) < BEFORE_ENGINE:
                 self._before_engine.append(event)
+            else:
+                self._asked.discard(chain)
             return
         self.count("used")
         request = chain.request
+        if isinstance(request, Request):
+            self._asked.discard(chain)
         if isinstance(request, Request) and request.used_length is None:
             request = self._twin(chain, request)
         if not isinstance(request, Request):
@@ -379,7 +390,9 @@ class FuseScoreboard(Scoreboard):
             return
         short = chain.readable < IN_HEADER_SIZE
         unreadable = any(low < HEAD_BYTES_MAX for low, _ in chain.failed)
-        timed_out = not chain.read_store.covers(0, min(chain.readable, HEAD_BYTES_MAX))
+        asked = chain in self._asked
+        self._asked.discard(chain)
+        timed_out = asked and not chain.read_store.covers(0, min(chain.readable, HEAD_BYTES_MAX))
         if not (short or unreadable or timed_out):
             self.fail(
                 event.t_ps, event.seq, f"{chain} is used", "FS-REQ-DI1", "its request handed to the engine", "never was"
@@ -432,6 +445,7 @@ class FuseScoreboard(Scoreboard):
     def on_reset_done(self, event: ResetDone) -> None:
         self._resetting = False
         self._contexts.clear()
+        self._asked.clear()
 
     def on_tick(self, event: Tick) -> None:
         limit = self.profile.timing.used_us * 1_000_000
