@@ -15,6 +15,7 @@ from virtiofs_tb.scoreboards.base import Scoreboard
 from virtiofs_tb.scoreboards.events import (
     ConfigAccess,
     ConfigRequest,
+    DmaRead,
     Interrupt,
     PinReset,
     QueueEnabled,
@@ -28,11 +29,14 @@ from virtiofs_tb.scoreboards.events import (
     Tick,
     UsedIndex,
 )
+from virtiofs_tb.scoreboards.memory_map import AVAIL
 from virtiofs_tb.scoreboards.observer import Observer
-from virtiofs_tb.scoreboards.suppression import Decisions
+from virtiofs_tb.scoreboards.suppression import Decisions, suppresses
 
 STATUS_AT, CONFIG_VECTOR_AT, QUEUE_VECTOR_AT = 0x14, 0x10, 0x1A
 MAX_GRANTS = 64
+RETRACTED_PS = 1_000_000
+"""So long after the decision for it was taken back a message may still come."""
 MERGED_PS = 50_000_000
 """A message that was asked for so long before another one of its vector has been merged with it."""
 
@@ -69,6 +73,7 @@ class InterruptScoreboard(Scoreboard):
         self._used_last: UsedIndex | None = None
         self._function_masked_seq = -1
         self._function_settled = False
+        self._retracted: dict[int, int] = {}  # by vector, when
         self._stopped: dict[int, int] = {}  # the vectors of queues that were reset and not enabled since
 
     # ---- helpers ----
@@ -107,8 +112,13 @@ class InterruptScoreboard(Scoreboard):
 
     def on_used_index(self, event: UsedIndex) -> None:
         self.count("used index")
-        self._queue(event.queue.index).undecided.append(event)
+        self._queue(event.queue.index).used(event)
         self._used_last = event
+
+    def on_dma_read(self, event: DmaRead) -> None:
+        for region in event.regions:
+            if region.kind == AVAIL and suppresses(region, event.start, event.end):
+                self._queue(region.queue.index).asked(event.seq)
 
     def on_suppression_read(self, event: SuppressionRead) -> None:
         state = self._queues.get(event.queue.index)
@@ -143,6 +153,7 @@ class InterruptScoreboard(Scoreboard):
         own = next((grant for grant in grants if grant[0] == index), None)
         if own is not None:
             grants.remove(own)
+            self._retracted[vector] = t_ps
         if not any(grant[0] == index for grant in grants):
             state.owed = None
 
@@ -167,7 +178,7 @@ class InterruptScoreboard(Scoreboard):
         vector = self._meant(event.vectors)
         if vector < 0:
             vector = event.vectors[0]
-            if self._config_interrupt(event, vector):
+            if self._config_interrupt(event, vector) or self._late(event):
                 return
             self._spurious(event, vector)
             return
@@ -188,6 +199,11 @@ class InterruptScoreboard(Scoreboard):
             if state is not None and state.grants:
                 return vector
         return -1
+
+    def _late(self, event: Interrupt) -> bool:
+        """A message that was asked for by a word that another one took back: it may have been on its way."""
+        taken_back = [self._retracted.pop(vector, -RETRACTED_PS) for vector in event.vectors]
+        return event.t_ps - max(taken_back, default=-RETRACTED_PS) < RETRACTED_PS
 
     def _check_masks(self, event: Interrupt, vector: int, state: VectorState) -> None:
         if (state.masked_seq >= 0 and state.settled) or (self._function_masked_seq >= 0 and self._function_settled):
@@ -386,15 +402,12 @@ class InterruptScoreboard(Scoreboard):
     def on_reset_begin(self, event: ResetBegin) -> None:
         self._without_cause(event.t_ps, event.seq)
         for state in self._queues.values():
-            state.owed = None
-            state.undecided.clear()
+            state.forget()
         self._config_owed = 0
 
     def on_queue_reset_begin(self, event: QueueResetBegin) -> None:
         """What a queue asked for may be sent until it has stopped, and need not be."""
-        state = self._queue(event.queue.index)
-        state.owed = None
-        state.undecided.clear()
+        self._queue(event.queue.index).forget()
 
     def on_queue_reset_done(self, event: QueueResetDone) -> None:
         """No message and no pending bit of a queue that was reset (VQRST-D02)."""

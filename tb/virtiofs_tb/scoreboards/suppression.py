@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from virtiofs_model.layouts.virtio import VIRTQ_AVAIL_F_NO_INTERRUPT, RingEventFlags
 from virtiofs_tb.scoreboards.events import SuppressionRead, UsedIndex
+from virtiofs_tb.scoreboards.memory_map import Region
 
 MAX_COVERED = 16
 
@@ -44,6 +45,16 @@ def telling(word: SuppressionRead) -> bool:
     return (word.used_event if word.queue.event_idx else word.flags) is not None
 
 
+def suppresses(region: Region, start: int, end: int) -> bool:
+    """Whether a read of [start, end) in a driver area asks for the words that suppress."""
+    queue = region.queue
+    if queue.packed:
+        return True
+    if queue.event_idx:
+        return end > region.start + 4 + 2 * queue.size
+    return start < region.start + 2
+
+
 def said(word: SuppressionRead) -> str:
     """The words, for a person."""
     if not word.queue.packed:
@@ -71,14 +82,34 @@ class Outcome:
 
 @dataclass(slots=True)
 class Decisions:
-    """Those of one queue. undecided: uses that no read covers; covered: uses that were decided by a read that belongs
-    to an earlier one, and how; owed: since when and by which read an interrupt is owed."""
+    """Those of one queue. undecided: uses that no read covers; owed: since when and by which read an interrupt is owed.
+
+    Reads belong to uses in the order in which they are issued. They may come back in another one, and a read decides
+    about all uses before it: its own use may have been decided by one that came earlier.
+    """
 
     undecided: deque[UsedIndex] = field(default_factory=deque)
-    covered: deque[tuple[UsedIndex, bool]] = field(default_factory=deque)
     owed: tuple[int, int] | None = None
-    _first: tuple[UsedIndex, bool] | None = None  # to which the read belongs that covered several
+    _unread: deque[UsedIndex] = field(default_factory=lambda: deque(maxlen=MAX_COVERED))  # no read was issued for them
+    _own: dict[int, UsedIndex] = field(default_factory=dict)  # by the read that is out for it
+    _early: dict[int, bool] = field(default_factory=dict)  # uses that another's read decided, by seq, and how
     _flags: int | None = None  # of a packed ring, where they were read apart
+
+    def used(self, event: UsedIndex) -> None:
+        """A use is on the wire."""
+        self.undecided.append(event)
+        self._unread.append(event)
+
+    def asked(self, seq: int) -> None:
+        """A read of the words is issued."""
+        if self._unread:
+            self._own[seq] = self._unread.popleft()
+
+    def forget(self) -> None:
+        """Nothing is owed any more."""
+        self.owed = None
+        self.undecided.clear()
+        self._unread.clear()
 
     def decide(self, word: SuppressionRead) -> Outcome | None:
         """The words reached the endpoint; None where they decide nothing."""
@@ -87,37 +118,22 @@ class Decisions:
         if not telling(word):
             return None
         outcome = Outcome()
-        fresh: list[tuple[UsedIndex, bool]] = []
+        own = self._own.pop(word.issue_seq, None)
+        before = self._early.pop(own.seq, None) if own is not None else None
+        if own is not None and before is not None:
+            now = asks(word, own) is True
+            outcome.own, outcome.again = int(now) - int(before), now and before
         while self.undecided and self.undecided[0].seq < word.issue_seq:
             used = self.undecided.popleft()
             answer = asks(word, used)
+            outcome.fresh += 1
             outcome.free += answer is None
             outcome.wanted += answer is True
-            fresh.append((used, answer is True))
-        outcome.fresh = len(fresh)
-        if not fresh:
-            self._own(word, outcome)
-        elif len(fresh) > 1 or self.covered:
-            earlier = bool(self.covered)
-            self.covered.extend(fresh)
-            if earlier:
-                self._own(word, outcome)
-            else:
-                self._first = self.covered.popleft()
-            while len(self.covered) > MAX_COVERED:
-                self.covered.popleft()
+            if used is not own:
+                self._early[used.seq] = answer is True
+        while len(self._early) > MAX_COVERED:
+            del self._early[next(iter(self._early))]
         return outcome
-
-    def _own(self, word: SuppressionRead, outcome: Outcome) -> None:
-        """The use that this read belongs to: an earlier one covered it as well, and may have said otherwise."""
-        if self.covered:
-            used, before = self.covered.popleft()
-            if used.seq > word.issue_seq and self._first is not None:
-                # The read that covered several came before one that was issued earlier: it belongs to the later use.
-                used, before = self._first
-            now = asks(word, used) is True
-            outcome.own = int(now) - int(before)
-            outcome.again = now and before
 
     def _joined(self, word: SuppressionRead) -> SuppressionRead:
         """Offset and flags of a packed ring's structure, where they come in two reads."""
