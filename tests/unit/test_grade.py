@@ -26,7 +26,7 @@ def test_each_line_is_of_a_defect() -> None:
     assert set(SHOWINGS) <= set(DEFECTS)
 
 
-@pytest.mark.parametrize("how", {showing(info) for info in DEFECTS.values()}, ids=lambda how: how.test)
+@pytest.mark.parametrize("how", list(dict.fromkeys(map(showing, DEFECTS.values()))), ids=lambda how: how.test)
 def test_what_shows_a_defect_can_run(how: Showing) -> None:
     assert catalogue.find(how.test).steps
     assert how.engine in catalogue.ENGINES and how.seeds >= 1
