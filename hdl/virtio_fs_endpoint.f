@@ -59,6 +59,7 @@ pcie/completion_queue.sv
 pcie/completion_writer.sv
 pcie/dma_read.sv
 pcie/event_writer.sv
+pcie/flr_control.sv
 pcie/intx.sv
 pcie/msix.sv
 pcie/msix_table.sv

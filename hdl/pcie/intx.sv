@@ -1,8 +1,9 @@
-// INTA as messages: Assert_INTA where the level rises, Deassert_INTA where it falls; each is only begun when the host has
-// taken the one before. They share the channel of MSI-X messages. Bus Master Enable does not hold them: it is about
+// INTA as messages: Assert_INTA where the level rises, Deassert_INTA where it falls; each is only begun when the host
+// has taken the one before. They share the channel of MSI-X messages. Bus Master Enable does not hold them: it is about
 // memory requests (PCIe Base Specification, Command register).
 //
-// A reset takes back an Assert_INTA that stands before the arbiter; the Deassert_INTA of one that left is sent in any case.
+// A reset takes back an Assert_INTA that stands before the arbiter; the Deassert_INTA of one that left is sent in any
+// case.
 module intx
     import endpoint_pkg::*;
 #(

@@ -14,6 +14,7 @@ module msix
     output logic [31:0]             rdata,
     input  pci_control_t            pci,
     input  reset_req_t              reset,
+    input  logic                    function_reset,    // clears the table
     input  logic [EVENTS-1:0]       fire,          // pulses
     input  logic [EVENTS-1:0][15:0] vector,
     tlp_if.src                      message,
@@ -56,7 +57,8 @@ module msix
     logic [31:0] data, data_reg;
 
     msix_table #(.VECTORS(VECTORS)) vectors (
-        .clk, .rst, .access, .rdata, .pending(pending_vector), .mask, .vector(pick), .address, .data
+        .clk, .rst(rst || function_reset), .access, .rdata, .pending(pending_vector), .mask, .vector(pick), .address,
+        .data
     );
 
     always_ff @(posedge clk) begin

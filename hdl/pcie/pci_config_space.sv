@@ -3,10 +3,12 @@ module pci_config_space
     import endpoint_pkg::*, pcie_pkg::*, virtio_pkg::*;
 #(
     parameter int unsigned MSIX_VECTORS = 11,
-    parameter bit          INTX = 0            // INTA is offered
+    parameter bit          INTX = 0,           // INTA is offered
+    parameter bit          FLR = 0             // function level reset is offered
 ) (
     input  logic           clk,
     input  logic           rst,
+    input  logic           function_reset,     // to the defaults of a function level reset, while it lasts
     input  access_t        access,
     output logic [31:0]    rdata,
     input  logic           capture,            // bus and device number, from every configuration write
@@ -29,10 +31,12 @@ module pci_config_space
     logic        msix_enable_reg, msix_mask_reg;
     window_t     window_reg;
     logic [12:0] bus_device_reg;
+    logic        flr_reg;
 
     localparam logic [15:0] COMMAND_WRITABLE = 16'h0546;         // INTx disable, SERR#, parity, bus master, memory
-    localparam logic [15:0] DEVICE_CONTROL_WRITABLE = 16'h70EF;  // no relaxed ordering, no snoop attribute, no FLR
+    localparam logic [15:0] DEVICE_CONTROL_WRITABLE = 16'h70EF;  // no relaxed ordering, no snoop attribute
     localparam logic [15:0] DEVICE_CONTROL_RESET = 16'h2000;     // MPS 128, MRRS 512
+    localparam logic [15:0] DEVICE_CONTROL_KEPT = 16'h00E0;      // over a function level reset: MPS (PCIe 6.6.2)
     localparam logic [15:0] LINK_CONTROL_WRITABLE = 16'h00C8;    // RCB, common clock, extended synch
     localparam logic [15:0] LINK_STATUS = 16'h0043;              // 8 GT/s, x4
 
@@ -46,6 +50,7 @@ module pci_config_space
         pci.intx_disable = command_reg[10];
         pci.msix_enable = msix_enable_reg;
         pci.msix_function_mask = msix_mask_reg;
+        pci.flr = flr_reg;
         // 512 bytes is what Device Capabilities offers.
         pci.mps = device_control_reg[7:5] > 3'd2 ? 3'd2 : device_control_reg[7:5];
         pci.mrrs = device_control_reg[14:12] > 3'd5 ? 3'd5 : device_control_reg[14:12];
@@ -77,7 +82,7 @@ module pci_config_space
             CFG_CAP_POINTER: value = {24'b0, CAP_PCIE[7:0]};
             CFG_INTERRUPT: value = {16'b0, 7'b0, INTX, interrupt_line_reg};
             CAP_PCIE: value = {16'h0002, CAP_MSIX[7:0], CAP_ID_PCIE};
-            CAP_PCIE + PCIE_DEVICE_CAP: value = 32'h0000_8002;   // role-based error reporting, MPS 512
+            CAP_PCIE + PCIE_DEVICE_CAP: value = {3'b0, FLR, 28'h000_8002};    // role-based error reporting, MPS 512
             CAP_PCIE + PCIE_DEVICE_CONTROL: value = {12'b0, device_status_reg, device_control_reg};
             CAP_PCIE + PCIE_LINK_CAP: value = {16'h0000, LINK_STATUS};
             CAP_PCIE + PCIE_LINK_CONTROL: value = {LINK_STATUS, link_control_reg};
@@ -118,6 +123,9 @@ module pci_config_space
     assign write = access.valid && access.write;
     assign merged = merge(value, access.data, access.be);
     assign ones = write ? merge('0, access.data, access.be) : '0;
+    logic at_status, at_device_status;
+    assign at_status = offset == CFG_COMMAND;
+    assign at_device_status = offset == CAP_PCIE + PCIE_DEVICE_CONTROL;
 
     always_ff @(posedge clk) begin
         if (write) begin
@@ -138,16 +146,22 @@ module pci_config_space
             endcase
         end
         if (capture) bus_device_reg <= capture_id;
-        if (rst) begin
+        flr_reg <= FLR && at_device_status && ones[15];
+        // A function level reset leaves what belongs to the link: Link Control, and the function's address.
+        if (rst || function_reset) begin
             command_reg <= '0;
             cache_line_reg <= '0;
             interrupt_line_reg <= '0;
             bar0_reg <= '0;
-            device_control_reg <= DEVICE_CONTROL_RESET;
-            link_control_reg <= '0;
+            device_control_reg <= (device_control_reg & DEVICE_CONTROL_KEPT) | DEVICE_CONTROL_RESET;
             {msix_enable_reg, msix_mask_reg} <= '0;
             window_reg <= '0;
+        end
+        if (rst) begin
+            device_control_reg <= DEVICE_CONTROL_RESET;
+            link_control_reg <= '0;
             bus_device_reg <= '0;
+            flr_reg <= 1'b0;
         end
     end
 
@@ -155,10 +169,7 @@ module pci_config_space
     assign unused = &{1'b0, ones};
 
     // ---- error bits: set by hardware wins over a write of 1 ----
-    logic at_status, at_device_status;
     logic poison, unexpected, completer_abort, unsupported;
-    assign at_status = offset == CFG_COMMAND;
-    assign at_device_status = offset == CAP_PCIE + PCIE_DEVICE_CONTROL;
     assign {poison, unexpected, completer_abort, unsupported} = completion_error;
 
     always_ff @(posedge clk) begin
@@ -171,7 +182,7 @@ module pci_config_space
             // What the requester is told, or what is survived, is advisory: PCIe 6.2.3.2.4.
             poison || unexpected || (request_error.unsupported && !request_error.unsupported_posted)
         };
-        if (rst) begin
+        if (rst || function_reset) begin
             {poison_reg, master_abort_reg, target_abort_reg, parity_reg} <= '0;
             device_status_reg <= '0;
         end

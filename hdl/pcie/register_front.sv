@@ -10,6 +10,7 @@ module register_front
     parameter bit          CONFIG_SPACE = 1,
     parameter bit          RAMFS = 1,
     parameter bit          INTX = 0,
+    parameter bit          FLR = 0,
     parameter logic [63:0] BUILT_FEATURES = 64'h1_1000_0001    // VERSION_1, INDIRECT_DESC, VIRTIO_FS_F_NOTIFICATION
 ) (
     input  logic                  clk,
@@ -67,11 +68,11 @@ module register_front
     logic [48:0]    bar0;
     window_t        window;
     request_error_t request_error;
-    logic           message_gone, msix_gone, interrupt_pending;
+    logic           message_gone, msix_gone, interrupt_pending, intx_quiet, flr_active, flr_request;
 
     request_handler #(.DATA_W(DATA_W)) requests (
         .clk, .rst, .cq, .cc, .cq_np_ok, .hold,
-        .memory_enable(pci.memory_enable), .completer_id(pci.requester_id), .bar0,
+        .memory_enable(pci.memory_enable), .retry(flr_active), .completer_id(pci.requester_id), .bar0,
         .access, .access_cfg, .rdata, .capture, .capture_id, .request_error,
         .posted_granted, .posted_sent, .message_valid(message.valid), .message_gone
     );
@@ -87,9 +88,9 @@ module register_front
     logic [31:0] device_length;
 
     if (CONFIG_SPACE) begin : g_config
-        pci_config_space #(.MSIX_VECTORS(MSIX_VECTORS), .INTX(INTX)) config_space (
-            .clk, .rst, .access(config_access), .rdata(config_rdata), .capture, .capture_id, .request_error,
-            .completion_error, .device_length, .interrupt_pending, .pci, .bar0, .window
+        pci_config_space #(.MSIX_VECTORS(MSIX_VECTORS), .INTX(INTX), .FLR(FLR)) config_space (
+            .clk, .rst, .function_reset(flr_active), .access(config_access), .rdata(config_rdata), .capture, .capture_id,
+            .request_error, .completion_error, .device_length, .interrupt_pending, .pci, .bar0, .window
         );
     end else begin : g_no_config
         logic unused;
@@ -107,7 +108,11 @@ module register_front
     logic [MAX_QUEUES-1:0] present;
 
     reset_control resets (
-        .clk, .rst, .request(reset_request), .status_zero(status == '0), .dma_idle, .reset, .hold
+        .clk, .rst, .request(reset_request), .status_zero(status == '0), .flr(flr_request), .dma_idle, .reset, .hold
+    );
+
+    flr_control function_reset (
+        .clk, .rst, .start(pci.flr), .intx_quiet, .reset, .active(flr_active), .request(flr_request)
     );
 
     feature_cfg negotiation (
@@ -154,17 +159,15 @@ module register_front
     );
 
     tlp_if #(.DATA_W(DATA_W)) msix_message ();
-    logic intx_quiet, unused_quiet;
-    assign unused_quiet = &{1'b0, intx_quiet};
 
     msix #(.DATA_W(DATA_W), .VECTORS(MSIX_VECTORS), .EVENTS(MAX_QUEUES + 1)) messages (
-        .clk, .rst, .access(bar_access), .rdata(msix_rdata), .pci, .reset, .fire, .vector,
+        .clk, .rst, .access(bar_access), .rdata(msix_rdata), .pci, .reset, .function_reset(flr_active), .fire, .vector,
         .message(msix_message), .message_gone(msix_gone)
     );
 
     intx #(.DATA_W(DATA_W)) line (
         .clk, .rst, .reset, .requester_id(pci.requester_id),
-        .level(INTX && interrupt_pending && !pci.msix_enable && !pci.intx_disable),
+        .level(INTX && interrupt_pending && !pci.msix_enable && !pci.intx_disable && !flr_active),
         .msix(msix_message), .msix_gone, .message, .message_gone, .quiet(intx_quiet)
     );
 

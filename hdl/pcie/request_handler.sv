@@ -12,6 +12,7 @@ module request_handler
     output logic           cq_np_ok,
     input  logic           hold,             // the registers are being cleared
     input  logic           memory_enable,
+    input  logic           retry,            // a function level reset is on
     input  logic [15:0]    completer_id,
     input  logic [48:0]    bar0,
     output access_t        access,           // registered
@@ -75,7 +76,7 @@ module request_handler
 
     request_reads reads (
         .clk, .rst, .valid(np_valid), .pop(np_pop), .request(np_request), .wdata(np_wdata),
-        .completer_id, .hold, .busy(reads_busy),
+        .memory_enable, .retry, .completer_id, .hold, .busy(reads_busy),
         .access(read_access), .access_cfg(read_cfg), .rdata, .capture, .capture_id, .unsupported(np_unsupported),
         .space, .dword_valid, .dword_last, .dword, .push, .push_waits, .push_dwords, .push_hdr
     );

@@ -9,6 +9,8 @@ module request_reads
     output logic           pop,
     input  request_t       request,
     input  logic [31:0]    wdata,          // of a configuration write
+    input  logic           memory_enable,  // requests before this one may have changed it
+    input  logic           retry,          // configuration requests are answered with Retry Status
     input  logic [15:0]    completer_id,
     input  logic           hold,           // no access may be made now
     output logic           busy,           // making progress: younger posted writes wait
@@ -41,11 +43,16 @@ module request_reads
     logic [6:0]  lower_reg;       // Lower Address of this completion
 
     logic        is_memory, is_config_write, fails, completion_end;
-    logic [2:0]  status;
+    logic [2:0]  status, status_reg;
 
     assign is_memory = request_reg.kind == REQ_READ;
     assign is_config_write = request_reg.kind == REQ_CONFIG_WRITE;
-    assign fails = request_reg.unsupported;
+    always_comb begin
+        status = tlp_pkg::CPL_SC;
+        if (request_reg.unsupported || (is_memory && !memory_enable)) status = tlp_pkg::CPL_UR;
+        else if (!is_memory && retry) status = tlp_pkg::CPL_CRS;
+    end
+    assign fails = status_reg != tlp_pkg::CPL_SC;
     assign completion_end = left_reg == 11'd1 || &addr_reg[4:0];
     assign busy = state_reg == IDLE ? valid : state_reg != START || space;
     assign pop = state_reg == IDLE && valid;
@@ -69,9 +76,10 @@ module request_reads
     assign push = state_reg == PUSH;
     assign push_waits = !fails && !is_config_write;
     assign push_dwords = dwords_reg;
-    assign status = fails ? tlp_pkg::CPL_UR : tlp_pkg::CPL_SC;
-    assign push_hdr = completion_header(request_reg, completer_id, status, 10'(dwords_reg), bytes_reg[11:0], lower_reg);
-    assign unsupported = push && fails;
+    assign push_hdr = completion_header(
+        request_reg, completer_id, status_reg, 10'(dwords_reg), bytes_reg[11:0], lower_reg
+    );
+    assign unsupported = push && status_reg == tlp_pkg::CPL_UR;
 
     always_ff @(posedge clk) begin
         unique case (state_reg)
@@ -88,7 +96,8 @@ module request_reads
             end
             START: if (space) begin
                 dwords_reg <= '0;
-                state_reg <= fails ? PUSH : ISSUE;
+                status_reg <= status;
+                state_reg <= status != tlp_pkg::CPL_SC ? PUSH : ISSUE;
             end
             ISSUE: if (!hold) state_reg <= ACCESS;
             ACCESS: state_reg <= CAPTURE;

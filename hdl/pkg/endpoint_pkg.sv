@@ -35,7 +35,7 @@ package endpoint_pkg;
         logic        intx_disable;
         logic        msix_enable;
         logic        msix_function_mask;
-        logic        flr;            // one cycle; not offered yet
+        logic        flr;            // one cycle: Initiate Function Level Reset was written
         logic [1:0]  d_state;
         logic [2:0]  mps;            // Max_Payload_Size, 128 << mps
         logic [2:0]  mrrs;           // Max_Read_Request_Size, 128 << mrrs

@@ -6,6 +6,7 @@ module reset_control
     input  logic       rst,
     input  logic       request,       // the driver wrote 0 to device_status
     input  logic       status_zero,
+    input  logic       flr,           // a function level reset wants one, until it clears
     input  logic       dma_idle,
     output reset_req_t reset,
     output logic       hold           // registers are being cleared: accesses wait these few cycles
@@ -23,9 +24,9 @@ module reset_control
     always_ff @(posedge clk) begin
         if (count_reg != LAST) count_reg <= count_reg + 2'd1;
         unique case (state_reg)
-            // With device_status 0 nothing is under way.
-            RUN: if (request) begin
-                state_reg <= status_zero ? CLEAR : QUIESCE;
+            // With device_status 0 nothing is under way, but a function level reset looks.
+            RUN: if (request || flr) begin
+                state_reg <= status_zero && !flr ? CLEAR : QUIESCE;
                 count_reg <= '0;
             end
             QUIESCE: if (dma_idle && count_reg == LAST) begin

@@ -107,7 +107,7 @@ def _understand(line: str) -> object:
     low = int(data[-8:], 16)
     kind = words[0] >> 24
     if verb == "cc":
-        assert words[2] >> 16 == HOST
+        assert words[2] >> 16 == HOST and words[1] >> 16 == FUNCTION, header
         return Completion(words[2] >> 8 & 0xFF, words[1] >> 13 & 7, low if kind & 0x40 else None)
     if kind == 0x34:
         assert words == [0x3400_0000, FUNCTION << 16 | words[1] & 0xFF, 0, 0], header
