@@ -271,3 +271,19 @@ def test_no_reply_shows_a_mark() -> None:
     golden = RamfsServer(undo=True)
     mark = Clock(golden.tree.journal).mark.seconds.to_bytes(8, "little")
     assert all(mark not in (one.expected[0] or b"") for one in requests)
+
+
+@pytest.mark.parametrize("spread", [0, 2])
+def test_a_run_without_end_keeps_little(spread: int) -> None:
+    """What no inode bears any more is dropped, and a time that is wrong is found all the same."""
+    requests, moves = history(3, 3000, spread, False)
+    explainer = Explainer(server(), Effort(history=64))
+    assert feed(explainer, (requests, moves))
+    assert explainer.clock.held < 400 < explainer.clock.number
+    late = next(one for one in reversed(requests) if one.message[4:8] == bytes([Opcode.GETATTR, 0, 0, 0]) and one.reply)
+    out = fuse.FuseAttrOut.from_buffer_copy(late.reply or b"", 16)
+    for wrong in (out.attr.ctime + 7, max(out.attr.ctime, MOVES_EVERY) - MOVES_EVERY + 1):
+        out.attr.ctime = wrong
+        spoilt = replace(late, reply=(late.reply or b"")[:16] + bytes(out))
+        seen = [spoilt if one is late else one for one in requests]
+        assert not feed(Explainer(server(), Effort(history=64)), (seen, moves))

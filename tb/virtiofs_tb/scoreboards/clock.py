@@ -11,14 +11,14 @@ order is refused.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ctypes import sizeof
 from dataclasses import dataclass
 
 from virtiofs_model.layouts import fuse
 from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.layouts.fuse_operations import OPERATIONS, OUT_HEADER_SIZE, directory_entries
-from virtiofs_model.ramfs.inode import Time
+from virtiofs_model.ramfs.inode import Inode, Time
 from virtiofs_model.ramfs.journal import Journal
 
 MARK = 0xB5C0_FBCF_EC4D_3B2F
@@ -53,13 +53,19 @@ class _Span:
 class Clock:
     """The moves of the clock, and the requests that had its time, in the order that was found.
 
-    journal: takes the requests back, not the moves.
+    journal: takes the requests back, not the moves. A run has no end; so requests whose time nothing in the file system
+    bears any more are dropped, and moves that nobody may have had.
     """
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._moves = [Move(-1, -1, Time())]
+        self._moves = [Move(-1, -1, Time())]  # from number _floor on
+        self._older: dict[int, Move] = {}  # before those, by number, as far as a request may have had them
+        self._floor = 0  # a request that comes now has this move or a later one
         self._spans: dict[int, _Span] = {}  # by number; those of an order rise from one to the next
+        self._dropped = 0  # how many are not there any more, all of them before _whole
+        self._whole = 0  # from this number on none is missing
+        self._kept: list[int] = []  # the numbers before that, ascending
 
     def moves(self, move: Move) -> None:
         """The clock is seen to move; after all moves before."""
@@ -67,37 +73,86 @@ class Clock:
 
     def span(self, begin: int, end: int) -> tuple[int, int]:
         """The first and the last move that may have been the newest one for a request, by when it was under way."""
-        first = bisect_left(self._moves, begin, key=_end) - 1
-        return first, bisect_right(self._moves, end, key=_begin) - 1
+        first = max(bisect_left(self._moves, begin, key=_end) - 1, 0)
+        return self._floor + first, self._floor + bisect_right(self._moves, end, key=_begin) - 1
+
+    def _time(self, move: int) -> Time:
+        found = self._moves[move - self._floor] if move >= self._floor else self._older[move]
+        return found.time
 
     # ---- requests ----
 
     @property
     def mark(self) -> Time:
         """What stands for the time of the next request."""
-        return Time(MARK, len(self._spans))
+        return Time(MARK, self.number)
+
+    @property
+    def number(self) -> int:
+        """That of the next request."""
+        return len(self._spans) + self._dropped
 
     def pass_by(self, begin: int, end: int) -> bool:
         """A request with `mark` comes behind all others. False: it had an older time than one of them."""
-        number = len(self._spans)
+        number = self.number
         first, last = self.span(begin, end)
-        if number:
-            first = max(first, self._spans[number - 1].first)
+        before = self._spans.get(self._before(number))
+        if before is not None:
+            first = max(first, before.first)
         if first > last:
             return False
         self._journal.put(self._spans, number, _Span(first, last))
         self._not_after(number, last)
         return True
 
+    @property
+    def held(self) -> int:
+        """How much is kept: requests, and moves that are over."""
+        return len(self._spans) + len(self._older)
+
+    def _behind(self, number: int) -> int:
+        """The number that comes next."""
+        if number + 1 >= self._whole:
+            return number + 1
+        at = bisect_right(self._kept, number)
+        return self._kept[at] if at < len(self._kept) else self._whole
+
+    def _before(self, number: int) -> int:
+        """The number that comes before; -1 where there is none."""
+        if number > self._whole:
+            return number - 1
+        at = bisect_left(self._kept, number)
+        return self._kept[at - 1] if at else -1
+
+    def drop(self, number: int, borne: set[int]) -> None:
+        """No state of the file system that is still possible bears a mark before `number`, but those in `borne`.
+
+        The others show in no reply any more. What they have said of their neighbours stays said.
+        """
+        gone = [old for old in (*self._kept, *range(self._whole, number)) if old not in borne]
+        if not gone:
+            return
+        floor = max(self._floor, self._spans[gone[-1]].first)
+        for old in gone:
+            del self._spans[old]
+        self._dropped += len(gone)
+        self._kept = sorted(old for old in borne if old < number and old in self._spans)
+        self._whole = max(self._whole, number)
+        wanted = {move for old in self._kept for move in range(self._spans[old].first, self._spans[old].last + 1)}
+        older = {**self._older, **dict(enumerate(self._moves[: floor - self._floor], self._floor))}
+        self._older = {move: older[move] for move in wanted if move < floor}
+        del self._moves[: floor - self._floor]
+        self._floor = floor
+
     def _not_before(self, number: int, move: int) -> None:
         """None behind a request had an older time than it."""
-        while (span := self._spans.get(number := number + 1)) is not None and span.first < move:
+        while (span := self._spans.get(number := self._behind(number))) is not None and span.first < move:
             self._journal.save(span)
             span.first = move
 
     def _not_after(self, number: int, move: int) -> None:
         """None before a request had a newer time than it."""
-        while (span := self._spans.get(number := number - 1)) is not None and span.last > move:
+        while (span := self._spans.get(number := self._before(number))) is not None and span.last > move:
             self._journal.save(span)
             span.last = move
 
@@ -106,7 +161,7 @@ class Clock:
         span = self._spans[number]
         if span.shown is not None:
             return span.shown == time
-        found = [move for move in range(span.first, span.last + 1) if self._moves[move].time == time]
+        found = [move for move in range(span.first, span.last + 1) if self._time(move) == time]
         if not found:
             return False
         self._journal.save(span)
@@ -130,10 +185,16 @@ class Clock:
                 number = _u32(expected, at + nanoseconds)
                 time = Time(_u64(like, at + seconds), _u32(like, at + nanoseconds)) if like is not None else None
                 if time is None or not self._show(number, time):
-                    time = self._spans[number].shown or self._moves[self._spans[number].first].time
+                    time = self._spans[number].shown or self._time(self._spans[number].first)
                 filled[at + seconds : at + seconds + 8] = time.seconds.to_bytes(8, "little")
                 filled[at + nanoseconds : at + nanoseconds + 4] = time.nanoseconds.to_bytes(4, "little")
         return bytes(filled)
+
+
+def marks(inodes: Iterable[Inode]) -> set[int]:
+    """The numbers of the requests whose times they bear."""
+    times = (time for inode in inodes for time in (inode.atime, inode.mtime, inode.ctime))
+    return {time.nanoseconds for time in times if time.seconds == MARK}
 
 
 def _attributes(opcode: int, reply: bytes) -> Iterator[int]:

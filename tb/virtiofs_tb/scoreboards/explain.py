@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from virtiofs_model.ramfs import NOT_YET, RamfsServer
-from virtiofs_tb.scoreboards.clock import Clock
+from virtiofs_tb.scoreboards.clock import Clock, marks
 from virtiofs_tb.scoreboards.happenings import (
     ENDLESS,
     OVERTAKING,
@@ -82,6 +82,7 @@ class Explainer:
         self._tried = 0  # all tries until progress was made
         self._jumped: int | None = None  # places that were left by the jump that went back furthest since then
         self._memory = 0
+        self._borne: tuple[int, int, set[int]] | None = None  # at a depth: the clock's number, and marks in inodes
 
     @property
     def left(self) -> int:
@@ -195,6 +196,11 @@ class Explainer:
         del self._places[:count]
         self._final += count
         self._journal.forget(self._places[0].mark)
+        if self._borne is None:
+            self._borne = self.depth, self.clock.number, marks(self.server.tree.store.inodes.values())
+        elif self._final >= self._borne[0]:  # no state before that one comes back
+            self.clock.drop(*self._borne[1:])
+            self._borne = None
 
     # ---- back ----
 
@@ -268,6 +274,8 @@ class Explainer:
 
     def _take_back(self) -> None:
         self._places.pop()
+        if self._borne is not None and self.depth < self._borne[0]:
+            self._borne = None
         place = self._places[-1]
         assert place.taken is not None
         happening, _ = place.taken
