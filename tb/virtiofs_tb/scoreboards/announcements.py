@@ -200,8 +200,9 @@ class AnnouncementScoreboard(Scoreboard):
             return
         moved = (chain.pub_seq, event.seq, nodes)
         self._recent.append(moved)
-        if opcode in (Opcode.FORGET, Opcode.BATCH_FORGET) and self._session is not None:
-            self._session.forgotten.append((event.seq, nodes or set()))
+        session = self._session
+        if opcode in (Opcode.FORGET, Opcode.BATCH_FORGET) and session is not None and (session.asked or self._asking):
+            session.forgotten.append((event.seq, nodes or set()))  # earlier ones end no debt
         for one in self._asked:
             _overlap(one, moved)
         if opcode == Opcode.DESTROY and reply and not any(reply[4:8]):
