@@ -24,6 +24,7 @@ _PLAIN = {
     ("builtins", "bytearray"), ("builtins", "set"), ("builtins", "frozenset"),
     ("collections", "deque"), ("collections", "OrderedDict"), ("collections", "defaultdict"),
 }  # fmt: skip
+_OBSERVER = "observer"
 _LISTENERS = "listeners"
 _OTHERS = "others"
 
@@ -41,8 +42,8 @@ class _Pickler(pickle.Pickler):
 
     def persistent_id(self, thing: Any) -> str | None:
         """What is not the observer's own is left out."""
-        if thing is self._observer.listeners:
-            return _LISTENERS
+        if thing is self._observer or thing is self._observer.listeners:
+            return _OBSERVER if thing is self._observer else _LISTENERS
         kind = thing if isinstance(thing, type) else type(thing)
         if kind.__module__ == "builtins" or _of_the_observer(kind.__module__, kind.__qualname__):
             return None
@@ -59,7 +60,7 @@ class _Unpickler(pickle.Unpickler):
         self._observer = observer
 
     def persistent_load(self, pid: Any) -> Any:
-        return self._observer.listeners if pid == _LISTENERS else None
+        return {_OBSERVER: self._observer, _LISTENERS: self._observer.listeners}.get(pid)
 
     def find_class(self, module: str, name: str) -> Any:
         """Raises LogError for what is no class of the observer's state."""
