@@ -24,9 +24,11 @@ from virtiofs_tb.guest import initrd, kernel, model_run
 from virtiofs_tb.guest.process import GuestImage
 from virtiofs_tb.guest.session import FOLDER, Limits
 from virtiofs_tb.guest.variants import VARIANTS
+from virtiofs_tb.host.log import read_log
 from virtiofs_tb.paths import ROOT
 from virtiofs_tb.report import CARD_TEXT, Summary
 from virtiofs_tb.scoreboards import ALL
+from virtiofs_tb.scoreboards.driver_rules.checker import reports_of
 
 SEED = 1
 LIMITS = Limits(connect=30, silence=30, total=200, end=20)
@@ -106,6 +108,8 @@ def test_linux(image: GuestImage, tmp_path: Path, variant: str) -> None:
         assert sum(summary.scoreboards["dma"].values()) > 10_000
     left = [path.name for path in (tmp_path / "run" / "tree").rglob("*")]
     assert bool(left) == (variant == "directory")
+    reports = reports_of(list(read_log(tmp_path / "run")))
+    assert [str(report) for report in reports] == [], "Linux breaks no clause for drivers"
 
 
 @pytest.mark.parametrize("defect", ["used_length_of_buffer", "used_index_before_data"])
