@@ -4,11 +4,13 @@ module pci_config_space
 #(
     parameter int unsigned MSIX_VECTORS = 11,
     parameter bit          INTX = 0,           // INTA is offered
-    parameter bit          FLR = 0             // function level reset is offered
+    parameter bit          FLR = 0,            // function level reset is offered
+    parameter bit          POWER = 0           // power management is offered: D0 and D3hot
 ) (
     input  logic           clk,
     input  logic           rst,
     input  logic           function_reset,     // to the defaults of a function level reset, while it lasts
+    input  logic           restarting,         // that, or the reset behind D3hot
     input  access_t        access,
     output logic [31:0]    rdata,
     input  logic           capture,            // bus and device number, from every configuration write
@@ -32,6 +34,8 @@ module pci_config_space
     window_t     window_reg;
     logic [12:0] bus_device_reg;
     logic        flr_reg;
+    logic        d3hot_reg, wake_reg;
+    logic        awake;
 
     localparam logic [15:0] COMMAND_WRITABLE = 16'h0546;         // INTx disable, SERR#, parity, bus master, memory
     localparam logic [15:0] DEVICE_CONTROL_WRITABLE = 16'h70EF;  // no relaxed ordering, no snoop attribute
@@ -41,16 +45,23 @@ module pci_config_space
     localparam logic [15:0] LINK_STATUS = 16'h0043;              // 8 GT/s, x4
 
     assign bar0 = bar0_reg;
-    assign window = window_reg;
+    assign awake = !d3hot_reg && !wake_reg && !restarting;
+
+    always_comb begin
+        window = window_reg;
+        if (!awake) window.length = '0;
+    end
 
     always_comb begin
         pci = '0;
-        pci.bus_master = command_reg[2];
-        pci.memory_enable = command_reg[1];
+        pci.bus_master = command_reg[2] && awake;
+        pci.memory_enable = command_reg[1] && awake;
         pci.intx_disable = command_reg[10];
         pci.msix_enable = msix_enable_reg;
         pci.msix_function_mask = msix_mask_reg;
         pci.flr = flr_reg;
+        pci.d3hot = d3hot_reg;
+        pci.wake = wake_reg;
         // 512 bytes is what Device Capabilities offers.
         pci.mps = device_control_reg[7:5] > 3'd2 ? 3'd2 : device_control_reg[7:5];
         pci.mrrs = device_control_reg[14:12] > 3'd5 ? 3'd5 : device_control_reg[14:12];
@@ -89,8 +100,12 @@ module pci_config_space
             CAP_PCIE + PCIE_LINK_CAP2: value = 32'h0000_000E;    // 2.5, 5 and 8 GT/s
             CAP_PCIE + PCIE_LINK_CONTROL2: value = 32'h0000_0003;
             CAP_MSIX: value = {
-                msix_enable_reg, msix_mask_reg, 3'b0, 11'(MSIX_VECTORS - 1), CAP_COMMON[7:0], CAP_ID_MSIX
+                msix_enable_reg, msix_mask_reg, 3'b0, 11'(MSIX_VECTORS - 1),
+                POWER ? CAP_POWER[7:0] : CAP_COMMON[7:0], CAP_ID_MSIX
             };
+            // Version 3, no PME; what is not in configuration space is lost in D3hot (No_Soft_Reset 0).
+            CAP_POWER: value = POWER ? {16'h0003, CAP_COMMON[7:0], CAP_ID_POWER} : '0;
+            CAP_POWER + POWER_CONTROL: value = {30'b0, d3hot_reg ? STATE_D3HOT : STATE_D0};
             CAP_MSIX + 12'h4: value = {17'b0, BAR0_MSIX_TABLE};
             CAP_MSIX + 12'h8: value = {17'b0, BAR0_MSIX_PBA};
             CAP_COMMON: value = vendor_cap(CAP_NOTIFY[7:0], 8'h10, CFG_TYPE_COMMON);
@@ -146,6 +161,14 @@ module pci_config_space
             endcase
         end
         if (capture) bus_device_reg <= capture_id;
+        wake_reg <= 1'b0;
+        if (POWER && write && offset == CAP_POWER + POWER_CONTROL) begin
+            if (merged[1:0] == STATE_D3HOT) d3hot_reg <= 1'b1;
+            else if (merged[1:0] == STATE_D0) begin
+                d3hot_reg <= 1'b0;
+                wake_reg <= d3hot_reg;
+            end
+        end
         flr_reg <= FLR && at_device_status && ones[15];
         // A function level reset leaves what belongs to the link: Link Control, and the function's address.
         if (rst || function_reset) begin
@@ -156,12 +179,14 @@ module pci_config_space
             device_control_reg <= (device_control_reg & DEVICE_CONTROL_KEPT) | DEVICE_CONTROL_RESET;
             {msix_enable_reg, msix_mask_reg} <= '0;
             window_reg <= '0;
+            d3hot_reg <= 1'b0;
         end
         if (rst) begin
             device_control_reg <= DEVICE_CONTROL_RESET;
             link_control_reg <= '0;
             bus_device_reg <= '0;
             flr_reg <= 1'b0;
+            wake_reg <= 1'b0;
         end
     end
 

@@ -11,6 +11,7 @@ module register_front
     parameter bit          RAMFS = 1,
     parameter bit          INTX = 0,
     parameter bit          FLR = 0,
+    parameter bit          POWER = 0,
     parameter logic [63:0] BUILT_FEATURES = 64'h1_1000_0001    // VERSION_1, INDIRECT_DESC, VIRTIO_FS_F_NOTIFICATION
 ) (
     input  logic                  clk,
@@ -68,7 +69,7 @@ module register_front
     logic [48:0]    bar0;
     window_t        window;
     request_error_t request_error;
-    logic           message_gone, msix_gone, interrupt_pending, intx_quiet, flr_active, flr_request;
+    logic           message_gone, msix_gone, interrupt_pending, intx_quiet, flr_active, flr_request, function_reset;
 
     request_handler #(.DATA_W(DATA_W)) requests (
         .clk, .rst, .cq, .cc, .cq_np_ok, .hold,
@@ -88,9 +89,9 @@ module register_front
     logic [31:0] device_length;
 
     if (CONFIG_SPACE) begin : g_config
-        pci_config_space #(.MSIX_VECTORS(MSIX_VECTORS), .INTX(INTX), .FLR(FLR)) config_space (
-            .clk, .rst, .function_reset(flr_active), .access(config_access), .rdata(config_rdata), .capture, .capture_id,
-            .request_error, .completion_error, .device_length, .interrupt_pending, .pci, .bar0, .window
+        pci_config_space #(.MSIX_VECTORS(MSIX_VECTORS), .INTX(INTX), .FLR(FLR), .POWER(POWER)) config_space (
+            .clk, .rst, .function_reset, .restarting(flr_active), .access(config_access), .rdata(config_rdata),
+            .capture, .capture_id, .request_error, .completion_error, .device_length, .interrupt_pending, .pci, .bar0, .window
         );
     end else begin : g_no_config
         logic unused;
@@ -111,8 +112,9 @@ module register_front
         .clk, .rst, .request(reset_request), .status_zero(status == '0), .flr(flr_request), .dma_idle, .reset, .hold
     );
 
-    flr_control function_reset (
-        .clk, .rst, .start(pci.flr), .intx_quiet, .reset, .active(flr_active), .request(flr_request)
+    flr_control restart (
+        .clk, .rst, .start(pci.flr), .wake(pci.wake), .intx_quiet, .reset, .active(flr_active), .function_reset,
+        .request(flr_request)
     );
 
     feature_cfg negotiation (
@@ -167,7 +169,7 @@ module register_front
 
     intx #(.DATA_W(DATA_W)) line (
         .clk, .rst, .reset, .requester_id(pci.requester_id),
-        .level(INTX && interrupt_pending && !pci.msix_enable && !pci.intx_disable && !flr_active),
+        .level(INTX && interrupt_pending && !pci.msix_enable && !pci.intx_disable && !pci.d3hot && !flr_active),
         .msix(msix_message), .msix_gone, .message, .message_gone, .quiet(intx_quiet)
     );
 

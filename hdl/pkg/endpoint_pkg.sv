@@ -36,7 +36,8 @@ package endpoint_pkg;
         logic        msix_enable;
         logic        msix_function_mask;
         logic        flr;            // one cycle: Initiate Function Level Reset was written
-        logic [1:0]  d_state;
+        logic        d3hot;
+        logic        wake;           // one cycle: from D3hot to D0
         logic [2:0]  mps;            // Max_Payload_Size, 128 << mps
         logic [2:0]  mrrs;           // Max_Read_Request_Size, 128 << mrrs
         logic        rcb;            // read completion boundary, 1: 128 bytes

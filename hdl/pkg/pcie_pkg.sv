@@ -50,6 +50,7 @@ package pcie_pkg;
     localparam logic [11:0] CFG_CAP_POINTER = 12'h034;
     localparam logic [11:0] CFG_INTERRUPT = 12'h03C;
     localparam logic [11:0] CAP_PCIE = 12'h040;
+    localparam logic [11:0] CAP_POWER = 12'h080;
     localparam logic [11:0] CAP_MSIX = 12'h088;
     localparam logic [11:0] CAP_COMMON = 12'h094;
     localparam logic [11:0] CAP_NOTIFY = 12'h0A4;
@@ -65,9 +66,17 @@ package pcie_pkg;
     localparam logic [11:0] PCIE_LINK_CAP2 = 12'h2C;
     localparam logic [11:0] PCIE_LINK_CONTROL2 = 12'h30;
 
+    // Offsets in the power management capability
+    localparam logic [11:0] POWER_CONTROL = 12'h04;
+
+    localparam logic [7:0] CAP_ID_POWER = 8'h01;
     localparam logic [7:0] CAP_ID_PCIE = 8'h10;
     localparam logic [7:0] CAP_ID_MSIX = 8'h11;
     localparam logic [7:0] CAP_ID_VENDOR = 8'h09;
+
+    // Of the two low bits of the power management control; D1 and D2 do not exist.
+    localparam logic [1:0] STATE_D0 = 2'd0;
+    localparam logic [1:0] STATE_D3HOT = 2'd3;
 
     // The PCI_CFG capability's window into BAR 0
     typedef struct packed {

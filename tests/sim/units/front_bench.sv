@@ -5,7 +5,8 @@ module front_bench
 #(
     parameter int unsigned DATA_W = 128,
     parameter bit          INTX = 1,
-    parameter bit          FLR = 1
+    parameter bit          FLR = 1,
+    parameter bit          POWER = 1
 ) (
     input  logic              clk,
     input  logic              rst,
@@ -83,7 +84,7 @@ module front_bench
     queue_cfgs_t         queues;
     logic [MAX_QUEUES-1:0] queue_reset_request;
 
-    register_front #(.DATA_W(DATA_W), .RAMFS(0), .INTX(INTX), .FLR(FLR)) front (
+    register_front #(.DATA_W(DATA_W), .RAMFS(0), .INTX(INTX), .FLR(FLR), .POWER(POWER)) front (
         .clk, .rst, .cq, .cc, .cq_np_ok, .dpu, .firmware, .clock, .pci, .device, .queues, .doorbell,
         .queue_reset_request, .queue_resetting('0), .queue_disable('0), .reset, .dma_idle(dma_idle && arbiter_idle),
         .posted_granted, .posted_sent, .irq_valid, .irq_ready, .irq_queue, .message,

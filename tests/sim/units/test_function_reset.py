@@ -91,7 +91,7 @@ def test_what_is_lost_and_what_is_kept(host: FrontHost) -> None:
     expected = {
         DEVICE_CONTROL: 0x2040,
         LINK_CONTROL: 0x0043_00C8,
-        MSIX: 0x000A_9411,
+        MSIX: 0x000A_8011,
         INTERRUPT: 0x0100,
         0x0C: 0,
         0x10: 0x0000_0004,
