@@ -5,7 +5,7 @@ module dpu_port
     parameter int unsigned DATA_W = 256,
     parameter int unsigned NUM_REQUEST_QUEUES = 4,
     parameter int unsigned MAX_QUEUE_SIZE = 1024,
-    parameter logic [63:0] BUILT_FEATURES = 64'h1_1000_0001,
+    parameter logic [63:0] BUILT_FEATURES = FEATURES,
     parameter bit          RAMFS = 1
 ) (
     input  logic           clk,

@@ -4,7 +4,7 @@ module dpu_straps
 #(
     parameter int unsigned NUM_REQUEST_QUEUES = 4,
     parameter int unsigned MAX_QUEUE_SIZE = 1024,
-    parameter logic [63:0] BUILT_FEATURES = 64'h1_1000_0001,
+    parameter logic [63:0] BUILT_FEATURES = FEATURES,
     parameter bit          RAMFS = 1      // the file system in hardware is built
 ) (
     input  logic        clk,

@@ -12,7 +12,7 @@ module register_front
     parameter bit          INTX = 0,
     parameter bit          FLR = 0,
     parameter bit          POWER = 0,
-    parameter logic [63:0] BUILT_FEATURES = 64'h1_1000_0001    // VERSION_1, INDIRECT_DESC, VIRTIO_FS_F_NOTIFICATION
+    parameter logic [63:0] BUILT_FEATURES = FEATURES
 ) (
     input  logic                  clk,
     input  logic                  rst,

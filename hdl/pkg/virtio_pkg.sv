@@ -46,8 +46,17 @@ package virtio_pkg;
     localparam int unsigned F_ACCESS_PLATFORM = 33;
     localparam int unsigned F_RING_PACKED = 34;
     localparam int unsigned F_IN_ORDER = 35;
+    localparam int unsigned F_ORDER_PLATFORM = 36;
+    localparam int unsigned F_NOTIFICATION_DATA = 38;
     localparam int unsigned F_NOTIF_CONFIG_DATA = 39;
     localparam int unsigned F_RING_RESET = 40;
+
+    // What can be offered. ACCESS_PLATFORM and ORDER_PLATFORM change nothing here: every access is PCIe's, at the
+    // addresses that the driver gives. NOTIFICATION_DATA: a doorbell says no more than that there is something to read.
+    localparam logic [63:0] FEATURES = 64'd1 << F_FS_NOTIFICATION | 64'd1 << F_INDIRECT_DESC | 64'd1 << F_EVENT_IDX
+        | 64'd1 << F_VERSION_1 | 64'd1 << F_ACCESS_PLATFORM | 64'd1 << F_RING_PACKED | 64'd1 << F_IN_ORDER
+        | 64'd1 << F_ORDER_PLATFORM | 64'd1 << F_NOTIFICATION_DATA | 64'd1 << F_NOTIF_CONFIG_DATA
+        | 64'd1 << F_RING_RESET;
 
     // Flags of a descriptor, bit numbers; the last two in packed rings only
     localparam int unsigned DESC_NEXT = 0;

@@ -26,7 +26,7 @@ from pyuvm import ConfigDB, uvm_test
 from virtiofs_tb import catalogue, profile
 from virtiofs_tb.agents.firmware import FuseServer
 from virtiofs_tb.env import VirtioFsEnv
-from virtiofs_tb.host.base import PACKET_CAPS, SimulationFailure
+from virtiofs_tb.host.base import FEATURE_CAPS, PACKET_CAPS, SimulationFailure
 from virtiofs_tb.host.bridge import Port
 from virtiofs_tb.host.rtl_host import RtlHost
 from virtiofs_tb.report import FailureReport, ResultClass, Summary
@@ -113,7 +113,7 @@ class SimulationTest(uvm_test):
         assert isinstance(top, HierarchyObject)
         endpoint = profile.load(Path(environment["VIRTIOFS_PROFILE"]))
         port = endpoint.dpu.port
-        caps = replace(PACKET_CAPS, dpu=port, dpu_client=port, announcer=port)
+        caps = replace(FEATURE_CAPS if port else PACKET_CAPS, dpu=port, dpu_client=port, announcer=port)
         log_dir = self.run_dir if int(environment["VIRTIOFS_LOG"]) else None
         self.host = RtlHost(top, self.summary.seed, log_dir, caps=caps)
         entry = self.entry()
