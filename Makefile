@@ -29,7 +29,7 @@ endif
 
 setup = @$(PYTHON) tools/bootstrap.py $(1) && .venv/bin/virtiofs-tb $(2)
 
-.PHONY: linux help sim waves campaign test list lint lock peers mount umount dpu bench conformance grade synth clean
+.PHONY: linux help sim waves campaign test list lint lock peers mount umount dpu bench conformance grade coverage synth clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
@@ -70,6 +70,9 @@ list: ## the tests that TEST= takes
 
 conformance: ## write docs/conformance.md: what checks each clause of the specification, and what came of it
 	$(call setup,sim,conformance)
+
+coverage: ## which situations were met, by the golden device and in logs that make test left; prints holes
+	$(call setup,sim,coverage)
 
 grade: ## is every named defect of the golden device caught, by whom, after how many operations (no simulator)
 	$(call setup,sim,grade)

@@ -37,6 +37,7 @@ from virtiofs_tb.arguments import (
 )
 from virtiofs_tb.campaign import campaign
 from virtiofs_tb.conformance.command import conformance
+from virtiofs_tb.coverage_command import coverage
 from virtiofs_tb.grade import grade
 from virtiofs_tb.guest.command import linux
 from virtiofs_tb.model_run import model
@@ -148,6 +149,7 @@ cli.add_command(dpu)
 cli.add_command(peers)
 cli.add_command(synth)
 cli.add_command(grade)
+cli.add_command(coverage)
 
 
 @cli.command("list")

@@ -10,7 +10,7 @@ import difflib
 import shutil
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from virtiofs_tb import catalogue, runner
 from virtiofs_tb import profile as profiles
 from virtiofs_tb.arguments import check_sessions, existing_file, parse_number, parse_scoreboards, parse_tests
 from virtiofs_tb.catalogue import Entry
-from virtiofs_tb.host.log import ObservationLog
+from virtiofs_tb.host.log import ObservationLog, Record
 from virtiofs_tb.host.model_host import ModelHost
 from virtiofs_tb.paths import RUNS, shown
 from virtiofs_tb.report import MODEL, Summary, print_summary
@@ -56,15 +56,20 @@ class ModelRequest:
         return " ".join(parts)
 
 
-def run_model(request: ModelRequest, entry: Entry | None = None) -> Summary:
+def run_model(
+    request: ModelRequest, entry: Entry | None = None, watch: Callable[[list[Record]], None] | None = None
+) -> Summary:
     """Run to the end, and leave log, summary and, of a failing run, its card.
 
-    entry: what to run in place of the catalogue's. Never raises for what happens inside the run.
+    entry: what to run in place of the catalogue's. watch: is given the log as it grows. Never raises for what
+    happens inside the run.
     """
     directory = request.directory
     if directory is not None and directory.exists():
         shutil.rmtree(directory)
     log = ObservationLog(directory)
+    if watch is not None:
+        log.subscribe(watch)
     host = ModelHost(request.seed, log, defect=request.defect or None, ramfs=Limits())
     test = entry if entry is not None else catalogue.find(request.test)
     # Defects of the transport show behind firmware, whose answers are known.

@@ -59,6 +59,8 @@ ELSEWHERE = {
     "make test": (".ci/run", "make test"),
     "make lint": (".ci/run", "make lint"),
     "make grade": (".ci/run", "make grade"),
+    "make coverage": (".ci/run", "make coverage"),
+    ".venv/bin/virtiofs-tb coverage --recorded": ("tb/virtiofs_tb/coverage_command.py", '"--recorded"'),
     "make peers": (".ci/run", "make peers"),
     "make clean": ("Makefile", "\nclean:"),
     "make synth": ("Makefile", "\nsynth:"),

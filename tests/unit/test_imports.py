@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PURE = ["models/virtiofs_model", "tb/virtiofs_tb/driver", "tb/virtiofs_tb/scoreboards", "tb/virtiofs_tb/analysis"]
+PURE = [
+    "models/virtiofs_model", "tb/virtiofs_tb/driver", "tb/virtiofs_tb/scoreboards", "tb/virtiofs_tb/analysis",
+    "tb/virtiofs_tb/coverage",
+]  # fmt: skip
 PURE_MODULES = ["virtiofs_tb.scenario", "virtiofs_tb.sequences.random_ops", "virtiofs_tb.host.port"]
 
 
