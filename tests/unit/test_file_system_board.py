@@ -21,13 +21,14 @@ from virtiofs_tb.host.port import HostPort, Straps
 from virtiofs_tb.model_run import ModelRequest, parse_engine, run_model
 from virtiofs_tb.profile import load
 from virtiofs_tb.runner import UsageError
-from virtiofs_tb.scenario import Bench, load_scenarios
+from virtiofs_tb.scenario import Bench, load_file, load_scenarios
 from virtiofs_tb.scoreboards import ALL, ScoreboardSet
 from virtiofs_tb.scoreboards.reply_text import difference
 
 ROOT = Path(__file__).parents[2]
 STRICT = load(ROOT / "profiles" / "ours-strict.toml")
 SCENARIOS = load_scenarios(ROOT / "tests" / "sim" / "scenarios")
+look_again = load_file(ROOT / "tests" / "grade" / "asks_twice.py")[0].function
 LIMIT_PS = 20_000_000_000
 SMALL = Limits(inodes=64, pages=48)
 SEEDS = range(1, 7)
@@ -41,23 +42,6 @@ DEFECTS = [
     for info in (*by_scoreboard("file_system"), *by_scoreboard("client_cache"))
     if info.defect.name.startswith("FS_")  # the others: test_notice_boards.py
 ]
-
-
-async def look_again(host: HostPort, tb: Bench) -> None:
-    """Ask for everything twice, one request at a time, as a client does that has no cache."""
-    client = (await mount(host, tb)).client
-    for name in (b"a", b"b"):
-        body = bytes(fuse.FuseCreateIn(2, 0o100644)) + name + b"\0"
-        reply = await client.call(Opcode.CREATE, FUSE_ROOT_ID, body)
-        nodeid = reply.parse(fuse.FuseEntryOut).nodeid
-        await client.call(Opcode.WRITE, nodeid, bytes(fuse.FuseWriteIn(nodeid, 0, 4)) + b"data")
-    await client.call(Opcode.OPENDIR, FUSE_ROOT_ID, bytes(fuse.FuseOpenIn()))
-    for _ in range(2):
-        await client.call(Opcode.READ, nodeid, bytes(fuse.FuseReadIn(nodeid, 0, 100)))
-        await client.call(Opcode.READDIRPLUS, FUSE_ROOT_ID, bytes(fuse.FuseReadIn(FUSE_ROOT_ID, 0, 4096)))
-        for name in (b"a", b"b"):
-            await client.call(Opcode.GETATTR, FUSE_ROOT_ID, bytes(fuse.FuseGetattrIn()))
-            await client.call(Opcode.LOOKUP, FUSE_ROOT_ID, name + b"\0")
 
 
 async def long_link(host: HostPort, tb: Bench) -> None:

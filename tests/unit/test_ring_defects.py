@@ -12,11 +12,12 @@ from virtiofs_model.ramfs import RamfsServer
 from virtiofs_model.registers import BUILT_FEATURES
 from virtiofs_model.ring_defects import RING_DEFECTS
 from virtiofs_model.showings import showing
+from virtiofs_tb import catalogue
 from virtiofs_tb.agents.firmware import FirmwareAgent
 from virtiofs_tb.driver.features import NEEDED
 from virtiofs_tb.host.model_host import ModelHost
 from virtiofs_tb.profile import load
-from virtiofs_tb.scenario import Bench, load_scenarios
+from virtiofs_tb.scenario import Bench
 from virtiofs_tb.scoreboards import ScoreboardSet
 from virtiofs_tb.seeds import stream
 
@@ -26,15 +27,8 @@ LIMIT_PS = 3_000_000_000
 CAPS = {NEEDED[feature]: bool(BUILT_FEATURES & feature.mask) for feature in NEEDED}
 
 
-SCENARIOS = {
-    name: scenario.function
-    for folder in ("tests/sim/scenarios", "tests/grade")
-    for name, scenario in load_scenarios(ROOT / folder).items()
-}
-
-
 def judged(name: str, defect: str | None) -> ScoreboardSet:
-    """Run a scenario on the golden device, all scoreboards on."""
+    """Run a test of one scenario on the golden device, all scoreboards on."""
     host = ModelHost(1, defect=defect)
     host.caps = replace(host.caps, **CAPS)
     firmware = FirmwareAgent(host.engine, RamfsServer(), host.loop, stream(1, "firmware"))
@@ -43,7 +37,7 @@ def judged(name: str, defect: str | None) -> ScoreboardSet:
     boards = ScoreboardSet(STRICT)
     host.log.subscribe(boards.observe)
     try:
-        host.run(SCENARIOS[name](host, tb), LIMIT_PS)
+        host.run(catalogue.find(name).steps[0].function(host, tb), LIMIT_PS)
         host.drain(LIMIT_PS)
     except Exception:  # a device with a defect may do anything to its driver
         host.log.flush()
@@ -55,7 +49,7 @@ def judged(name: str, defect: str | None) -> ScoreboardSet:
 @pytest.mark.parametrize("defect", sorted(RING_DEFECTS))
 def test_defect_is_caught(defect: str) -> None:
     info = DEFECTS[defect]
-    boards = judged(Path(showing(info).test).stem, defect)
+    boards = judged(showing(info).test, defect)
     assert boards.failures, "nothing was found"
     first = boards.failures[0]
     assert first.board == info.scoreboard, str(first)
@@ -64,4 +58,4 @@ def test_defect_is_caught(defect: str) -> None:
 
 def test_a_sound_device_sends_nothing_for_a_queue_that_was_reset() -> None:
     """tests/unit/test_scoreboard_defects.py judges the other scenarios."""
-    assert [str(failure) for failure in judged("masked_queue_reset", None).failures] == []
+    assert [str(failure) for failure in judged("tests/grade/masked_queue_reset.py", None).failures] == []
