@@ -13,7 +13,7 @@ from virtiofs_tb.catalogue import Entry
 from virtiofs_tb.coverage.counts import Counts
 from virtiofs_tb.coverage.sampler import Sampler
 from virtiofs_tb.host.log import Record, read_log
-from virtiofs_tb.host.log_files import LOG_NAME
+from virtiofs_tb.host.log_files import LOG_NAME, LogError
 from virtiofs_tb.model_run import ModelRequest, run_model
 from virtiofs_tb.paths import RUNS, SIM_BUILD
 from virtiofs_tb.report import MODEL, Summary
@@ -90,11 +90,17 @@ def recorded(entries: Sequence[Entry], runs: Path = RUNS) -> list[Path]:
 
 
 def sample_log(directory: Path) -> Sampled:
-    """Sample a log that exists."""
-    sampler = Sampler(f"rtl-{directory.name}")
-    for batch in batches(read_log(directory)):
-        sampler.observe(batch)
-    return Sampled(sampler.counts.runs[0], sampler.counts)
+    """Sample a log that exists; one that cannot be read does not count."""
+    name = f"rtl-{directory.name}"
+    sampler = Sampler(name)
+    try:
+        for batch in batches(read_log(directory)):
+            sampler.observe(batch)
+    except (LogError, OSError) as error:
+        return Sampled(
+            name, Counts([name]), str(error), f"make sim TEST={directory.name.rpartition('-')[0]} SEED={SEED}"
+        )
+    return Sampled(name, sampler.counts)
 
 
 def batches(records: Iterator[Record]) -> Iterator[list[Record]]:

@@ -20,6 +20,7 @@ from virtiofs_tb.coverage.goal import Waiver, WaiverError, judge, read_waivers
 from virtiofs_tb.coverage.model import BINS, FREE_FEATURES, GROUPS, IMPOSSIBLE
 from virtiofs_tb.coverage.sampler import alignment_class, count_class, size_class, state_of
 from virtiofs_tb.coverage_runs import ModelRun, Sampled, planned, sample_log, sample_model
+from virtiofs_tb.host.log_files import LOG_NAME
 from virtiofs_tb.report import ResultClass
 
 ALL = Counter(dict.fromkeys(BINS, 1))
@@ -128,6 +129,14 @@ def test_a_log_and_its_run_say_the_same(tmp_path: Path, monkeypatch: pytest.Monk
     assert first.hits["status/features_ok>driver_ok"] == 1
     assert first.hits["chain/split/direct/2/both"] and first.hits["interrupt/split/open"]
     assert not any("packed" in name for name in first.hits)
+
+
+def test_a_log_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "bars_move-1").mkdir()
+    (tmp_path / "bars_move-1" / LOG_NAME).write_bytes(b"nonsense" * 100)
+    sampled = sample_log(tmp_path / "bars_move-1")
+    assert "magic" in sampled.failure and sampled.rerun == "make sim TEST=bars_move SEED=1"
+    assert not sampled.counts.hits
 
 
 def test_a_run_of_packed_rings() -> None:
