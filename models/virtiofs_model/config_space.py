@@ -55,6 +55,7 @@ PCI_CFG_LENGTH = PCI_CFG_CAP + offset_of(VirtioPciCap, "length")
 PCI_CFG_DATA = PCI_CFG_CAP + offset_of(VirtioPciCfgCap, "pci_cfg_data")
 
 COMMAND = offset_of(PciHeader, "command")
+INTERRUPT_PIN = offset_of(PciHeader, "interrupt_pin")
 STATUS = offset_of(PciHeader, "status")
 BAR0 = offset_of(PciHeader, "bar")
 DEVCTL = PCIE_CAP + offset_of(PciExpressCap, "devctl")
@@ -106,8 +107,9 @@ def _virtio_cap(cfg_type: CfgType, next_: int, region: BarRegion | None, length:
     return cap
 
 
-def reset_values(msix_vectors: int, device_config_length: int) -> bytearray:
-    """The 256 bytes after reset. device_config_length: 40, or 44 where VIRTIO_FS_F_NOTIFICATION is offered."""
+def reset_values(msix_vectors: int, device_config_length: int, intx: bool = False) -> bytearray:
+    """The 256 bytes after reset. device_config_length: 40, or 44 where VIRTIO_FS_F_NOTIFICATION is offered. intx: the
+    function has INTA."""
     data = bytearray(CONFIG_SIZE)
 
     def put(offset: int, structure: LittleEndianStructure) -> None:
@@ -123,6 +125,7 @@ def reset_values(msix_vectors: int, device_config_length: int) -> bytearray:
         subsystem_vendor_id=VIRTIO_PCI_VENDOR_ID,
         subsystem_id=0x1100,
         capability_list=PCIE_CAP,
+        interrupt_pin=intx,
     )
     header.bar[0] = BAR_64BIT
     put(0, header)
@@ -197,11 +200,16 @@ class ConfigSpace:
     """Configuration space of function 0.
 
     window_read(offset, enables) and window_write(offset, value, enables) reach BAR0 for pci_cfg_data: a dword offset,
-    enabled bytes in place. on_change is called after every write that changed something.
+    enabled bytes in place. on_change is called after every write that changed something. interrupt() tells whether the
+    function wants INTA, for the Status register. intx: it has INTA.
     """
 
-    def __init__(self, msix_vectors: int, device_config_length: int, defect: Defect | None = None) -> None:
-        self.data = reset_values(msix_vectors, device_config_length)
+    def __init__(
+        self, msix_vectors: int, device_config_length: int, defect: Defect | None = None, intx: bool = False
+    ) -> None:
+        self.data = reset_values(msix_vectors, device_config_length, intx)
+        self.intx = intx
+        self.interrupt: Callable[[], bool] = lambda: False
         self.rw, self.rw1c, _ = write_masks()
         self.requester_id = 0
         self.window_read: Callable[[int, int], int] = _no_window_read
@@ -217,7 +225,10 @@ class ConfigSpace:
         """The dword at `offset` (multiple of 4). Reading pci_cfg_data is an access to the BAR."""
         if offset == PCI_CFG_DATA:
             return self._window(None, enables)
-        return int.from_bytes(self.data[offset : offset + 4], "little") if offset < CONFIG_SIZE else 0
+        value = int.from_bytes(self.data[offset : offset + 4], "little") if offset < CONFIG_SIZE else 0
+        if offset == COMMAND and self.interrupt():
+            value |= PciStatus.INTERRUPT << 16
+        return value
 
     def write(self, offset: int, value: int, enables: int) -> None:
         """Write the enabled bytes of the dword at `offset`."""
@@ -261,6 +272,7 @@ class ConfigSpace:
         command, devctl, msix = self._u16(COMMAND), self._u16(DEVCTL), self._u16(MSIX_CONTROL)
         self.memory_enable = bool(command & PciCommand.MEMORY)
         self.bus_master = bool(command & PciCommand.BUS_MASTER)
+        self.intx_disable = bool(command & PciCommand.INTX_DISABLE)
         self.mps = 128 << min(devctl >> DEVCTL_MPS_SHIFT & 7, MPS_SUPPORTED)
         self.mrrs = 128 << min(devctl >> DEVCTL_MRRS_SHIFT & 7, 5)
         self.msix_enable = bool(msix & MSIX_CONTROL_ENABLE)

@@ -57,6 +57,12 @@ class Defect(str, Enum):
     INTERRUPT_WHILE_MASKED = "interrupt_while_masked"
     INTERRUPT_SUPPRESSED_SENT = "interrupt_suppressed_sent"
     CONFIG_INTERRUPT_WITHOUT_ISR = "config_interrupt_without_isr"
+    INTX_NOT_DEASSERTED = "intx_not_deasserted"
+    INTX_WHILE_DISABLED = "intx_while_disabled"
+    INTX_STATUS_DISABLED = "intx_status_disabled"
+    INTX_WITHOUT_ISR = "intx_without_isr"
+    INTX_MISSING = "intx_missing"
+    INTX_WITH_MSIX = "intx_with_msix"
     # the file system
     FS_WRITE_KEEPS_TIMES = "fs_write_keeps_times"
     FS_LOOKUP_LOST = "fs_lookup_lost"
@@ -295,6 +301,20 @@ _INFO = (
         ("PCI-ISR-D02",),
         _INTERRUPTS,
     ),
+    DefectInfo(
+        Defect.INTX_NOT_DEASSERTED, "INTA stays asserted when the ISR was read", ("PCI-ISR-D05",), _INTERRUPTS
+    ),
+    DefectInfo(Defect.INTX_WHILE_DISABLED, "Interrupt Disable is ignored", ("PCI-BUS-D01",), _INTERRUPTS),
+    DefectInfo(
+        Defect.INTX_STATUS_DISABLED, "Interrupt Disable hides the Status register's Interrupt bit",
+        ("PCI-ISR-D04",), _INTERRUPTS,
+    ),
+    DefectInfo(Defect.INTX_WITHOUT_ISR, "INTA is asserted, and no ISR bit is set", ("PCI-ISR-D03",), _INTERRUPTS),
+    DefectInfo(
+        Defect.INTX_MISSING, "Without MSI-X every fourth used buffer sets no ISR bit",
+        ("SPLIT-UNS-D03", "PCI-ISR-D03", "PCI-ISR-D04"), _INTERRUPTS,
+    ),
+    DefectInfo(Defect.INTX_WITH_MSIX, "INTA is asserted while MSI-X is on", ("PCI-BUS-D01",), _INTERRUPTS),
     DefectInfo(
         Defect.FS_WRITE_KEEPS_TIMES, "WRITE does not move mtime and ctime", ("FS-REQ-DI1",), _FILE_SYSTEM
     ),

@@ -148,7 +148,7 @@ class VirtioRegisters:
     msix_vectors: size of the MSI-X table. on_reset: called when a reset begins; the owner calls finish_reset()
     when no DMA can follow, until then device_status reads its old value. on_status: after any other status write and
     after a queue was enabled. on_queue_reset(queue): the same as on_reset for a queue, with finish_queue_reset().
-    on_vector_unmapped(event): a queue index or CONFIG_EVENT got NO_VECTOR.
+    on_vector_unmapped(event): a queue index or CONFIG_EVENT got NO_VECTOR. on_isr: a bit of the ISR changed.
     """
 
     msix_vectors: int = 11
@@ -157,6 +157,7 @@ class VirtioRegisters:
     on_status: Callable[[], None] = lambda: None
     on_queue_reset: Callable[[int], None] = lambda queue: None
     on_vector_unmapped: Callable[[int], None] = lambda event: None
+    on_isr: Callable[[], None] = lambda: None
     straps: DeviceStraps = field(default_factory=DeviceStraps)
     generation: int = 0
 
@@ -174,6 +175,7 @@ class VirtioRegisters:
         self.queues = [QueueRegisters(self.straps.max_queue_size) for _ in range(MAX_QUEUES)]
         self.roles = [Role.NONE] * MAX_QUEUES
         self._select = _Selects()
+        self.on_isr()
 
     def finish_queue_reset(self, queue: int) -> None:
         """A queue as it was after the device's reset (VQRST-D03); queue_reset and queue_enable read 0
@@ -295,11 +297,13 @@ class VirtioRegisters:
         isr = self.isr
         if self.defect is not Defect.ISR_NOT_CLEARED:
             self.isr = 0
+            self.on_isr()
         return isr
 
     def raise_isr(self, bits: IsrStatus) -> None:
         """Set bits of the ISR."""
         self.isr |= bits
+        self.on_isr()
 
     def read_device(self, offset: int) -> int:
         """The dword at `offset` of the device configuration (zero behind its end)."""

@@ -40,6 +40,7 @@ _USUAL = Showing("without_the_notification_feature")
 _ISR = Showing("configuration_interrupt_sets_the_isr")
 _HELD = Showing("held_messages_arrive_in_order")
 _MASKED = Showing("masked_interrupts_wait")
+_INTA = Showing("interrupts_by_inta")
 _EVERY_WAY = Showing("every_way_to_take_interrupts")
 _PACKED_END = Showing("chains_at_the_end_of_a_packed_ring")
 _CUT = Showing("queue_resets_in_the_middle_of_traffic")
@@ -64,6 +65,12 @@ SHOWINGS: dict[str, Showing] = {
     "interrupt_while_masked": _MASKED,
     "interrupt_suppressed_sent": _EVERY_WAY,
     "config_interrupt_without_isr": _ISR,
+    "intx_not_deasserted": _INTA,
+    "intx_while_disabled": _INTA,
+    "intx_status_disabled": _INTA,
+    "intx_without_isr": _INTA,
+    "intx_missing": _INTA,
+    "intx_with_msix": _ISR,
     # the file system
     "fs_lock_survives_session": Showing("sessions_end_waits", RAMFS),
     "fs_lock_split_wrong": Showing("locks_of_ranges", RAMFS),

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from virtiofs_model.layouts.tlp import FMT_4DW, CompletionStatus, TlpKind
+from virtiofs_model.layouts.tlp import FMT_4DW, ROUTED_LOCAL, CompletionStatus, MessageCode, TlpKind
 
 Header = tuple[int, int, int, int]
 
@@ -213,6 +213,11 @@ def memory_write(address: int, data: bytes, requester_id: int, tag: int = 0) -> 
     payload = bytes(lead) + data
     payload += bytes(dwords * 4 - len(payload))
     return Tlp(TlpKind.MWR, address & ~3, requester_id, tag, first, last, dwords, payload)
+
+
+def interrupt_message(code: MessageCode, requester_id: int) -> Tlp:
+    """Assert_INTx or Deassert_INTx: a message without data that ends at its receiver (PCIe 2.2.8.1)."""
+    return Tlp(TlpKind.MSG, 0, requester_id, message_code=code, fmt_type=TlpKind.MSG | ROUTED_LOCAL)
 
 
 def config_read(target: int, offset: int, size: int, requester_id: int, tag: int) -> Tlp:

@@ -100,13 +100,14 @@ class Profile:
     """One endpoint.
 
     golden_config, golden_registers: hold it against the golden models, byte for byte. msix_vectors: the size of its
-    MSI-X table, for the golden models.
+    MSI-X table, for the golden models. intx: it has INTA, for the same.
     """
 
     name: str = "unknown"
     golden_config: bool = False
     golden_registers: bool = False
     msix_vectors: int = 11
+    intx: bool = False
     dma: DmaRules = field(default_factory=DmaRules)
     timing: Timing = field(default_factory=Timing)
     choices: Choices = field(default_factory=Choices)

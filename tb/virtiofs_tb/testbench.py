@@ -104,6 +104,7 @@ class Testbench:
         host.working = self._chains_open
         self.entry = entry
         self.seed = seed
+        profile = replace(profile, intx=profile.intx and host.caps.intx)
         self.profile = profile
         self.firmware = FirmwareAgent(engine, server or RamfsServer(), host.loop, stream(seed, "firmware"))
         if isinstance(host.dpu, RegisterDpu):

@@ -167,6 +167,12 @@ CAUSES: dict[str, list[str]] = {
         "MSI-X vector 3: queue 2",
         "SPLIT-UNS-D02",
     ],
+    "intx_not_deasserted": ["INTA, asserted at seq N", "deasserted: the ISR was read", "ISR status"],
+    "intx_while_disabled": ["Assert_INTA", "none: Interrupt Disable is set", "MSG  ASSERT_INTA"],
+    "intx_status_disabled": ["Status register's Interrupt bit", "has set the ISR's queue bit", "CFGRD0  0x6 2 bytes"],
+    "intx_without_isr": ["the ISR after Assert_INTA at seq N", "a bit set before it", "MSG  ASSERT_INTA"],
+    "intx_missing": ["the Status register's Interrupt bit", "has set the ISR's queue bit", "0000"],
+    "intx_with_msix": ["Assert_INTA", "none while MSI-X is on", "MSG  ASSERT_INTA"],
     "config_interrupt_without_isr": [
         "the ISR after a configuration interrupt",
         "bit 1 set before it",

@@ -55,6 +55,12 @@ SHOWN_BY = {
     "interrupt_while_masked": "masked_interrupts_wait",
     "interrupt_suppressed_sent": "every_way_to_take_interrupts",
     "config_interrupt_without_isr": "configuration_interrupt_sets_the_isr",
+    "intx_not_deasserted": "interrupts_by_inta",
+    "intx_while_disabled": "interrupts_by_inta",
+    "intx_status_disabled": "interrupts_by_inta",
+    "intx_without_isr": "interrupts_by_inta",
+    "intx_missing": "interrupts_by_inta",
+    "intx_with_msix": "configuration_interrupt_sets_the_isr",
 }
 
 

@@ -42,10 +42,12 @@ Output = Callable[[int, Header, bytes], None]
 class Core:
     """Registers, scheduler, error log and counters of one endpoint. on_needs_reset: tell the driver (interrupt)."""
 
-    def __init__(self, msix_vectors: int, straps: DeviceStraps, defect: Defect | None, output: Output) -> None:
+    def __init__(
+        self, msix_vectors: int, straps: DeviceStraps, defect: Defect | None, output: Output, intx: bool = False
+    ) -> None:
         self.defect = defect
         self.scheduler = Scheduler()
-        self.config = ConfigSpace(msix_vectors, straps.device_config_length(), defect)
+        self.config = ConfigSpace(msix_vectors, straps.device_config_length(), defect, intx)
         self.registers = VirtioRegisters(msix_vectors, defect, straps=straps)
         self.output = output
         self.counters = [0] * COUNTER_DWORDS

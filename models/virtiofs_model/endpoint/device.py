@@ -30,8 +30,8 @@ class ModelEndpoint:
 
     output(channel, header, payload) is called for each packet that leaves, from within step(). receive() takes a
     packet of the host; step(rng) lets one task take one step. defect: the name of an injected defect (defects.py).
-    request_queues, max_queue_size, msix_vectors: what the endpoint was built for; ramfs: the capacity of its own file
-    system (None: it has none, and firmware answers).
+    request_queues, max_queue_size, msix_vectors, intx: what the endpoint was built for; ramfs: the capacity of its own
+    file system (None: it has none, and firmware answers).
     """
 
     def __init__(
@@ -42,9 +42,10 @@ class ModelEndpoint:
         max_queue_size: int = 1024,
         msix_vectors: int = 11,
         ramfs: Limits | None = None,
+        intx: bool = False,
     ) -> None:
         straps = DeviceStraps(num_request_queues=min(4, request_queues), max_queue_size=max_queue_size)
-        self._core = Core(msix_vectors, straps, Defect(defect) if defect else None, output)
+        self._core = Core(msix_vectors, straps, Defect(defect) if defect else None, output, intx)
         self._dma = Dma(self._core)
         self._interrupts = Interrupts(self._core)
         self._mover = Mover(self._core, self._dma, self._interrupts)

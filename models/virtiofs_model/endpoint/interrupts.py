@@ -1,4 +1,4 @@
-"""MSI-X: table, pending bits, and the messages. Events are queue indices, and CONFIG_EVENT."""
+"""MSI-X: table, pending bits, and the messages; and INTA. Events are queue indices, and CONFIG_EVENT."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from virtiofs_model.endpoint.core import FRONT, Channel, Core
 from virtiofs_model.endpoint.tasks import Steps
 from virtiofs_model.layouts.dpu import DpuCounter
 from virtiofs_model.layouts.pci import MSIX_VECTOR_MASK, MsixTableEntry
+from virtiofs_model.layouts.tlp import MessageCode
 from virtiofs_model.layouts.virtio import IsrStatus
 from virtiofs_model.registers import CONFIG_EVENT, MAX_QUEUES
-from virtiofs_model.tlp import memory_write
+from virtiofs_model.tlp import interrupt_message, memory_write
 
 ENTRY_SIZE = 16
 
 
 class Interrupts:
-    """Turns events into MSI-X messages. An event that meets a mask, or bus master off, waits in the pending bits."""
+    """Turns events into MSI-X messages, or bits of the ISR and messages of INTA.
+
+    An event that meets a mask, or bus master off, waits in the pending bits. Bus master says nothing of INTA.
+    """
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -27,14 +31,19 @@ class Interrupts:
         core.registers.on_vector_unmapped = self.forget
         core.on_needs_reset = self.config_changed
         core.scheduler.spawn(self._deliver(), FRONT)
+        self._told = False  # what the host takes INTA for
+        self._without_isr = False  # a defect: INTA is wanted, and no bit says why
+        if core.config.intx:
+            core.config.interrupt = self._status
+            core.registers.on_isr = self._changed.fire
+            core.scheduler.spawn(self._line(), FRONT)
 
     # ---- events ----
 
     def used_buffer(self, queue: int) -> None:
         """A used buffer of `queue` must be told to the driver."""
         if not self._core.config.msix_enable:
-            # PCI-ISR-D03; INTx is not offered, so the bit is all that happens.
-            self._core.registers.raise_isr(IsrStatus.QUEUE)
+            self._raise_queue_bit()
         elif not self._core.strikes(Defect.INTERRUPT_MISSING, 3):
             self._raise(queue)
 
@@ -44,6 +53,14 @@ class Interrupts:
             self._core.registers.raise_isr(IsrStatus.CONFIG)
         if self._core.config.msix_enable:
             self._raise(CONFIG_EVENT)
+
+    def _raise_queue_bit(self) -> None:
+        """PCI-ISR-D03: INTA follows the bit."""
+        if self._core.defect is Defect.INTX_WITHOUT_ISR:
+            self._without_isr = True
+            self._changed.fire()
+        elif not self._core.strikes(Defect.INTX_MISSING, 4):
+            self._core.registers.raise_isr(IsrStatus.QUEUE)
 
     def forget(self, event: int) -> None:
         """The event lost its vector: what was pending for it goes without a message."""
@@ -97,6 +114,36 @@ class Interrupts:
             data = int(entry.message_data).to_bytes(4, "little")
             self._core.send(Channel.RQ, memory_write(entry.message_address & ~3, data, self._core.config.requester_id))
             self._core.count(DpuCounter.INTERRUPTS)
+            yield None
+
+    # ---- INTA ----
+
+    def _status(self) -> bool:
+        """The Status register's Interrupt bit, whatever Interrupt Disable says (PCI-ISR-D04)."""
+        config = self._core.config
+        if self._core.defect is Defect.INTX_STATUS_DISABLED and config.intx_disable:
+            return False
+        return bool(self._core.registers.isr) and not config.msix_enable
+
+    def _level(self) -> bool:
+        config, defect = self._core.config, self._core.defect
+        wanted = bool(self._core.registers.isr) or self._without_isr
+        if defect is Defect.INTX_NOT_DEASSERTED and self._told:
+            return True
+        if config.msix_enable and defect is not Defect.INTX_WITH_MSIX:
+            return False
+        return wanted and (not config.intx_disable or defect is Defect.INTX_WHILE_DISABLED)
+
+    def _line(self) -> Steps[None]:
+        """A message for each change of the level that the host has not been told."""
+        while True:
+            level = self._level()
+            if level == self._told:
+                yield self._changed
+                continue
+            self._told = level
+            code = MessageCode.ASSERT_INTA if level else MessageCode.DEASSERT_INTA
+            self._core.send(Channel.RQ, interrupt_message(code, self._core.config.requester_id))
             yield None
 
     # ---- BAR access by dword ----

@@ -34,6 +34,9 @@ FMT_4DW = 0x20
 FMT_DATA = 0x40
 """Bit of the Fmt/Type byte that says: with data."""
 
+ROUTED_LOCAL = 4
+"""Low bits of a message's Type that say: it ends at its receiver."""
+
 POSTED = frozenset({TlpKind.MWR, TlpKind.MSG, TlpKind.MSGD})
 """Packets that nobody completes."""
 

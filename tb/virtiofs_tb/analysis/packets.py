@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtiofs_model.layouts.tlp import CompletionStatus, TlpKind
+from virtiofs_model.layouts.tlp import CompletionStatus, MessageCode, TlpKind
 from virtiofs_model.tlp import completion_bytes, decode, enabled_range
 from virtiofs_tb.host.log import Channel, Record
 
@@ -19,6 +19,10 @@ def describe(record: Record) -> str:
         if tlp.status:
             known = tlp.status in CompletionStatus.__members__.values()
             parts.append(f"status {CompletionStatus(tlp.status).name if known else tlp.status}")
+    elif tlp.kind in (TlpKind.MSG, TlpKind.MSGD):
+        known = tlp.message_code in MessageCode.__members__.values()
+        parts.append(MessageCode(tlp.message_code).name if known else f"code {tlp.message_code:#04x}")
+        data = record.payload
     else:
         start, size = enabled_range(tlp)
         data = record.payload[start - tlp.address :][:size] if record.payload else b""

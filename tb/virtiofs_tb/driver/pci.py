@@ -221,6 +221,19 @@ class PciFunction:
         await self.host.config_write(self.fn, control, 2, MSIX_CONTROL_ENABLE)
         return count
 
+    async def enable_line(self, enabled: bool = True) -> None:
+        """Take interrupts by INTA: MSI-X goes off, Interrupt Disable too. Not `enabled`: Interrupt Disable is set, and
+        nothing else changes. DriverError where the function has no INTA."""
+        pin = await self.host.config_read(self.fn, offset_of(PciHeader, "interrupt_pin"), 1)
+        if pin != 1:
+            raise DriverError("Interrupt Pin", pin, 1, "PCI-BUS-D01")
+        if enabled and (found := self.capability(PciCapId.MSIX)) is not None:
+            await self.host.config_write(self.fn, found.offset + offset_of(MsixCap, "message_control"), 2, 0)
+        offset = offset_of(PciHeader, "command")
+        command = await self.host.config_read(self.fn, offset, 2)
+        command = command & ~PciCommand.INTX_DISABLE if enabled else command | PciCommand.INTX_DISABLE
+        await self.host.config_write(self.fn, offset, 2, command)
+
     async def mask_vector(self, vector: int, masked: bool) -> None:
         """Set or clear the vector's mask bit, and flush."""
         found = self.capability(PciCapId.MSIX)

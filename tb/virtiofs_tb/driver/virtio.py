@@ -18,10 +18,11 @@ from virtiofs_model.layouts.virtio import (
     CfgType,
     DeviceStatus,
     Feature,
+    IsrStatus,
     VirtioFsConfig,
     VirtioPciCommonCfg,
 )
-from virtiofs_tb.host.port import HostPort, Interrupt, IoSpace
+from virtiofs_tb.host.port import HostPort, Interrupt, IoSpace, Task
 
 from .chains import Publish, RingOptions
 from .dma import DmaMapper
@@ -50,6 +51,10 @@ KNOWN_FEATURES = USUAL_FEATURES | sum(feature.mask for feature in RING_FEATURES)
 RESET_TIMEOUT_PS = 5_000_000_000
 FIRST_POLL_PS = 100_000
 LAST_POLL_PS = 6_400_000
+LINE_PS = 400_000
+"""Time between two reads of the ISR while INTA stays asserted."""
+LINE_READS = 10_000
+"""So many of them in a row that show nothing are a line that nobody can quieten."""
 """Time between two reads of device_status while a reset is awaited: doubles from the first to the last."""
 
 
@@ -59,6 +64,7 @@ class Vectors(Enum):
     EACH = "one each"  # vector 0 configuration, 1 + n for queue n
     SHARED = "shared"  # 0 configuration, 1 for all queues: Linux's fallback
     NONE = "none"  # every event unmapped: the driver polls
+    LINE = "INTA"  # no MSI-X: the ISR tells
 
 
 @dataclass
@@ -124,6 +130,9 @@ class VirtioFsDevice:
         self.interrupts = 0
         self.last_interrupt_ps = 0  # when it arrived, not when it was handled
         self._by_vector: dict[int, list[Virtqueue]] = {}
+        self.line = False  # INTA, as the host saw it
+        self._by_line = False  # interrupts are taken by INTA
+        self._handler: Task[None] | None = None  # of INTA
         self._doorbells: dict[int, _Doorbell] = {}
         self._dma = DmaMapper()
         self._common: RegisterBlock | None = None
@@ -171,6 +180,7 @@ class VirtioFsDevice:
             await queue.release()
         self.queues.clear()
         self._by_vector.clear()
+        self._by_line = False
         self.config_changed.clear()
         self.features = 0
         self._dma = DmaMapper(self.host.memory.translate(False))
@@ -338,6 +348,10 @@ class VirtioFsDevice:
 
     async def _prepare_vectors(self, needed: Iterable[int]) -> int:
         """Enable MSI-X with as many vectors as the mapping uses; returns the configuration vector."""
+        if self.settings.vectors is Vectors.LINE:
+            self._by_line = True
+            await self.pci.enable_line()
+            return VIRTIO_MSI_NO_VECTOR
         if self.settings.vectors is Vectors.NONE:
             await self.pci.enable_msix(1)
             return VIRTIO_MSI_NO_VECTOR
@@ -350,7 +364,7 @@ class VirtioFsDevice:
         return 0
 
     def _queue_vector(self, index: int) -> int:
-        if self.settings.vectors is Vectors.NONE:
+        if self.settings.vectors in (Vectors.NONE, Vectors.LINE):
             return VIRTIO_MSI_NO_VECTOR
         return 1 if self.settings.vectors is Vectors.SHARED else 1 + index
 
@@ -391,7 +405,7 @@ class VirtioFsDevice:
             await self.common.write(name, address)
         self.queues[index] = queue
         await self.common.write("queue_enable", 1)  # last: PCI-COMMON-R04
-        queue.polling = vector == VIRTIO_MSI_NO_VECTOR
+        queue.polling = self.settings.vectors is Vectors.NONE
         if not queue.polling:
             self._by_vector.setdefault(vector, []).append(queue)
 
@@ -408,9 +422,33 @@ class VirtioFsDevice:
         self._doorbells[index] = _Doorbell(place.offset + offset, value)
 
     def _interrupted(self, interrupt: Interrupt) -> None:
+        if interrupt.vector is None:
+            self.line = interrupt.asserted
+            if not interrupt.asserted or not self._by_line:
+                return
         self.interrupts += 1
         self.last_interrupt_ps = interrupt.t_ps
-        if interrupt.vector == 0 and self.settings.vectors is not Vectors.NONE:
+        if interrupt.vector is None:
+            if self._handler is None or self._handler.done():
+                self._handler = self.host.spawn(self._serve_line())
+            return
+        if interrupt.vector == 0 and self.settings.vectors not in (Vectors.NONE, Vectors.LINE):
             self.config_changed.set()
-        for queue in self._by_vector.get(-1 if interrupt.vector is None else interrupt.vector, ()):
+        for queue in self._by_vector.get(interrupt.vector, ()):
             queue.harvest()
+
+    async def _serve_line(self) -> None:
+        """INTA is a level: the ISR is read as long as it is asserted. Deassert_INTA may come behind the ISR."""
+        place = self.pci.structure(CfgType.ISR_CFG)
+        left = LINE_READS
+        while self.line and self._by_line:
+            isr = await self.host.bar_read(self.pci.fn, place.bar, place.offset, 1)
+            if isr & IsrStatus.CONFIG:
+                self.config_changed.set()
+            if isr & IsrStatus.QUEUE:
+                for queue in self._by_vector.get(VIRTIO_MSI_NO_VECTOR, ()):
+                    queue.harvest()
+            left = LINE_READS if isr else left - 1
+            if not left:
+                raise DriverError("INTA while the ISR reads 0", "asserted", "deasserted", "PCI-ISR-D05")
+            await self.host.sleep(LINE_PS)

@@ -270,11 +270,11 @@ class Completer:
         self._log.append(record.t_ps, Kind.INTERRUPT, address=record.address, hdr=(data, 0, 0, 0))
         self._interrupt(record.t_ps, data)
 
-    def _interrupt(self, t_ps: int, vector: int | None) -> None:
-        self.interrupts += 1
+    def _interrupt(self, t_ps: int, vector: int | None, asserted: bool = True) -> None:
+        self.interrupts += asserted
 
         def deliver() -> None:
-            interrupt = Interrupt(t_ps, vector)
+            interrupt = Interrupt(t_ps, vector, asserted)
             for callback in self._interrupt_callbacks:
                 callback(interrupt)
 
@@ -291,8 +291,7 @@ class Completer:
             self.messages += 1
             if request.message_code in (MessageCode.ASSERT_INTA, MessageCode.DEASSERT_INTA):
                 self._log.append(record.t_ps, Kind.INTERRUPT, hdr=(request.message_code, 0, 0, 0), channel=1)
-            if request.message_code == MessageCode.ASSERT_INTA:
-                self._interrupt(record.t_ps, None)
+                self._interrupt(record.t_ps, None, request.message_code == MessageCode.ASSERT_INTA)
             return
         self._violations.add(record, f"request of a kind that an endpoint must not send: {request.kind.name}")
         if request.kind not in (TlpKind.UNKNOWN, TlpKind.CPL, TlpKind.CPLD, TlpKind.CPLLK):

@@ -131,7 +131,8 @@ class ModelHost(HostBase):
     """HostPort on the golden device. `run` a scenario's coroutine; `engine` is where firmware attaches.
 
     defect: name of a defect that the device shall have. request_queues, max_queue_size, msix_vectors: what the device
-    was built for; ramfs: the capacity of its own file system, which then answers unless a strap says otherwise.
+    was built for; intx: it has INTA; ramfs: the capacity of its own file system, which then answers unless a
+    strap says otherwise.
     """
 
     def __init__(
@@ -144,12 +145,15 @@ class ModelHost(HostBase):
         max_queue_size: int = 1024,
         msix_vectors: int = 11,
         ramfs: Limits | None = None,
+        intx: bool = True,
     ) -> None:
         loop = Loop()
         log = log if log is not None else ObservationLog()
-        self.endpoint = ModelEndpoint(self._from_endpoint, defect, request_queues, max_queue_size, msix_vectors, ramfs)
+        self.endpoint = ModelEndpoint(
+            self._from_endpoint, defect, request_queues, max_queue_size, msix_vectors, ramfs, intx
+        )
         dpu: DpuPort = ModelDpu(self.endpoint, log, loop)
-        caps = replace(FEATURE_CAPS, dpu_client=True, announcer=ramfs is not None)
+        caps = replace(FEATURE_CAPS, dpu_client=True, announcer=ramfs is not None, intx=intx)
         super().__init__(loop, self, log, seed, timing, caps, dpu)
         self.engine: EnginePort = LoggedEngine(self.endpoint.engine, log, loop)
         self.steps = 0

@@ -48,10 +48,12 @@ class HostCaps:
 
 @dataclass(frozen=True)
 class Interrupt:
-    """An interrupt as the host saw it. vector: MSI-X message data (INTx: None). t_ps: when it arrived."""
+    """An interrupt as the host saw it. vector: MSI-X message data (INTx: None). t_ps: when it arrived. asserted: false
+    where INTA goes low: it is a level."""
 
     t_ps: int
     vector: int | None
+    asserted: bool = True
 
 
 class Store(NamedTuple):

@@ -18,6 +18,7 @@ from virtiofs_model.config_space import (
     ConfigSpace,
     write_masks,
 )
+from virtiofs_model.layouts.pci import PciStatus
 from virtiofs_model.layouts.virtio import DeviceStatus, Feature, IsrStatus
 from virtiofs_model.registers import DeviceStraps, NotifyPolicy, VirtioRegisters
 from virtiofs_tb.profile import Profile
@@ -61,6 +62,8 @@ class ConfigSpaceScoreboard(Scoreboard):
     def __init__(self, profile: Profile, observer: Observer) -> None:
         super().__init__(profile, observer)
         self._free = self._free_bits()
+        if profile.intx:
+            self._free[STATUS] |= PciStatus.INTERRUPT  # judged with the ISR: interrupt_line.py
         self._power_on()
 
     def _power_on(self) -> None:
@@ -68,7 +71,7 @@ class ConfigSpaceScoreboard(Scoreboard):
         profile = self.profile
         self._straps = DeviceStraps(literal=profile.choices.literal_numbering)
         self._registers = VirtioRegisters(profile.msix_vectors, straps=self._straps)
-        self._config = ConfigSpace(profile.msix_vectors, self._straps.device_config_length())
+        self._config = ConfigSpace(profile.msix_vectors, self._straps.device_config_length(), intx=profile.intx)
         self._config.window_read = self._window_read
         self._pending: dict[int, int] = {}  # expected value of a configuration read, by the seq of its request
         self._expected: dict[int, bytes] = {}  # the same of a register read

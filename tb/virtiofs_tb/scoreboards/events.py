@@ -163,6 +163,15 @@ class Interrupt:
 
 
 @dataclass(slots=True)
+class InterruptLine:
+    """INTA goes high or low: Assert_INTA or Deassert_INTA."""
+
+    t_ps: int
+    seq: int
+    asserted: bool
+
+
+@dataclass(slots=True)
 class ResetBegin:
     """device_status was written 0."""
 

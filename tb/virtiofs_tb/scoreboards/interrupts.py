@@ -29,6 +29,7 @@ from virtiofs_tb.scoreboards.events import (
     Tick,
     UsedIndex,
 )
+from virtiofs_tb.scoreboards.interrupt_line import InterruptLineJudge
 from virtiofs_tb.scoreboards.memory_map import AVAIL
 from virtiofs_tb.scoreboards.observer import Observer
 from virtiofs_tb.scoreboards.suppression import Decisions, suppresses
@@ -55,7 +56,7 @@ class VectorState:
 
 
 class InterruptScoreboard(Scoreboard):
-    """Judge of MSI-X messages, pending bits and the suppression of interrupts."""
+    """Judge of MSI-X messages, pending bits and the suppression of interrupts; of INTA: interrupt_line.py."""
 
     name = "interrupts"
 
@@ -63,7 +64,7 @@ class InterruptScoreboard(Scoreboard):
         super().__init__(profile, observer)
         self._queues: dict[int, Decisions] = {}
         self._vectors: dict[int, VectorState] = {}
-        self._resetting = True  # nothing may interrupt before the first DRIVER_OK
+        self.resetting = True  # nothing may interrupt before the first DRIVER_OK
         self._limit = profile.timing.interrupt_us * 1_000_000
         self._next_tick = 0
         self._config_owed = 0
@@ -74,6 +75,8 @@ class InterruptScoreboard(Scoreboard):
         self._function_masked_seq = -1
         self._function_settled = False
         self._retracted: dict[int, int] = {}  # by vector, when
+        self._line = InterruptLineJudge(self)
+        observer.listeners.add(self._line)
         self._stopped: dict[int, int] = {}  # the vectors of queues that were reset and not enabled since
 
     # ---- helpers ----
@@ -128,7 +131,10 @@ class InterruptScoreboard(Scoreboard):
         self.count("decision", outcome.fresh)
         index = event.queue.index
         vector = self._vector_of(index)
-        if vector == VIRTIO_MSI_NO_VECTOR or not self.observer.pci.may_msix:
+        if not self.observer.pci.may_msix:
+            self._line.decided(index, event, outcome)
+            return
+        if vector == VIRTIO_MSI_NO_VECTOR:
             self.count("no vector", outcome.wanted)
             return
         if outcome.own:
@@ -161,7 +167,7 @@ class InterruptScoreboard(Scoreboard):
 
     def on_interrupt(self, event: Interrupt) -> None:
         self.count("message")
-        if self._resetting:
+        if self.resetting:
             self.fail(
                 event.t_ps, event.seq, f"MSI-X message with data {event.data:#x}", "RESET-D02",
                 "none between reset and DRIVER_OK", "sent",
@@ -226,13 +232,13 @@ class InterruptScoreboard(Scoreboard):
             if used is not None and self._vector_of(used.queue.index) == VIRTIO_MSI_NO_VECTOR:
                 seen += f" after queue {used.queue.index}, whose vector is NO_VECTOR, used a buffer at seq {used.seq}"
         elif undecided:
-            clause = self._missing(undecided[0])
+            clause = self.missing(undecided[0])
             expected = "a read of the suppression word, issued after the used index, first"
         else:
             clause, expected = self._unwanted(queues[0]), "none: no used buffer asks for it"
         self.fail(event.t_ps, event.seq, f"MSI-X message of vector {vector}", clause, expected, seen)
 
-    def _missing(self, index: int) -> str:
+    def missing(self, index: int) -> str:
         """The clause by which an interrupt is owed."""
         queue = self.observer.rings.queues.get(index)
         if queue is None:
@@ -314,7 +320,7 @@ class InterruptScoreboard(Scoreboard):
             self.count("pending bit")
             state = self._vectors.get(vector)
             wanted = (state is not None and bool(state.grants)) or vector == self.observer.virtio.config_vector
-            if pending and not wanted and not self._resetting:
+            if pending and not wanted and not self.resetting:
                 self.fail(
                     event.t_ps,
                     event.seq,
@@ -355,7 +361,7 @@ class InterruptScoreboard(Scoreboard):
             if event.at < QUEUE_VECTOR_AT + 2 and end > QUEUE_VECTOR_AT:
                 self._remapped(self.observer.virtio.queue_select)
             if event.at <= STATUS_AT < end and self.observer.virtio.driver_ok:
-                self._resetting = False
+                self.resetting = False
 
     def _mask_changed(self, vector: int, event: RegisterWrite) -> None:
         state = self._vector(vector)
@@ -422,7 +428,7 @@ class InterruptScoreboard(Scoreboard):
         self._stopped.clear()
         for state in self._vectors.values():
             state.grants.clear()
-        self._resetting = True
+        self.resetting = True
         self._config_owed = self._config_sent = self._config_cause_seq = 0
         self._isr_due = False
 
@@ -438,7 +444,7 @@ class InterruptScoreboard(Scoreboard):
 
     def _owed(self, t_ps: int, seq: int, limit: int) -> None:
         virtio = self.observer.virtio
-        if self._resetting or virtio.resetting or virtio.needs_reset:
+        if self.resetting or virtio.resetting or virtio.needs_reset:
             return
         if not self.profile.choices.coalesce_interrupts:
             self._each_for_its_own(t_ps, seq, limit)
@@ -447,7 +453,7 @@ class InterruptScoreboard(Scoreboard):
                 used = state.undecided.popleft()
                 what = "used descriptor" if used.queue.packed else "used index"
                 self.fail(
-                    t_ps, seq, f"{what} of queue {index} at seq {used.seq}", self._missing(index),
+                    t_ps, seq, f"{what} of queue {index} at seq {used.seq}", self.missing(index),
                     "a read of the suppression word issued after it", "none",
                 )  # fmt: skip
             vector = self._vector_of(index)
@@ -457,7 +463,7 @@ class InterruptScoreboard(Scoreboard):
             if t_ps - since >= limit:
                 state.owed = None
                 self.fail(
-                    t_ps, seq, f"interrupt of queue {index} on vector {vector}", self._missing(index),
+                    t_ps, seq, f"interrupt of queue {index} on vector {vector}", self.missing(index),
                     f"sent: the suppression word read at seq {decided} asks for it", "none",
                 )  # fmt: skip
 
@@ -470,7 +476,7 @@ class InterruptScoreboard(Scoreboard):
                 if queue is not None and queue.owed is not None:
                     continue  # the message below says so
                 self.fail(
-                    t_ps, seq, f"messages of vector {vector}", self._missing(index),
+                    t_ps, seq, f"messages of vector {vector}", self.missing(index),
                     f"one for each used buffer that asks for it, queue {index} at {since} ps too", "one less",
                 )  # fmt: skip
 
@@ -490,5 +496,6 @@ class InterruptScoreboard(Scoreboard):
         """No interrupt is owed."""
         self._without_cause(t_ps, seq)
         self._owed(t_ps, seq, 0)
+        self._line.owed(t_ps, seq, 0)
         if self._config_owed and not self._masked(self.observer.virtio.config_vector):
             self.fail(t_ps, seq, "DEVICE_NEEDS_RESET", "STATUS-D04", "a configuration interrupt", "none was sent")

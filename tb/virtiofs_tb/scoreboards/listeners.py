@@ -27,6 +27,7 @@ from virtiofs_tb.scoreboards.events import (
     EngineRequestSeen,
     IndexRead,
     Interrupt,
+    InterruptLine,
     KicksAsked,
     MailboxNotify,
     Note,
@@ -64,6 +65,7 @@ class Listeners:
         self.on_dma_write: list[Callable[[DmaWrite], None]] = []
         self.on_strange_packet: list[Callable[[StrangePacket], None]] = []
         self.on_interrupt: list[Callable[[Interrupt], None]] = []
+        self.on_interrupt_line: list[Callable[[InterruptLine], None]] = []
         self.on_reset_begin: list[Callable[[ResetBegin], None]] = []
         self.on_reset_done: list[Callable[[ResetDone], None]] = []
         self.on_pin_reset: list[Callable[[PinReset], None]] = []

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from virtiofs_model.layouts.tlp import ROUTED_LOCAL, MessageCode, TlpKind
 from virtiofs_tb.host.log import Channel, Kind, Record, SnapshotChannel
 from virtiofs_tb.profile import Profile
 from virtiofs_tb.scoreboards.byte_enables import CONTIGUOUS, SKIP, TAIL
 from virtiofs_tb.scoreboards.checkpoint import restore
 from virtiofs_tb.scoreboards.engine_records import tell_dpu, tell_engine
-from virtiofs_tb.scoreboards.events import DmaData, DmaRead, DmaWrite, Interrupt, Note, Tick
+from virtiofs_tb.scoreboards.events import DmaData, DmaRead, DmaWrite, Interrupt, InterruptLine, Note, Tick
 from virtiofs_tb.scoreboards.register_observer import MRD, MRD64, MWR, MWR64, RegisterObserver
 from virtiofs_tb.scoreboards.ring_state import Chain
 
 _TLP = int(Kind.TLP)
+_MESSAGE, _INTA = TlpKind.MSG | ROUTED_LOCAL, (int(MessageCode.ASSERT_INTA), int(MessageCode.DEASSERT_INTA))
 _RQ, _RC, _CQ = int(Channel.RQ), int(Channel.RC), int(Channel.CQ)
 
 
@@ -85,8 +87,12 @@ class Observer(RegisterObserver):
             for listener in self.listeners.on_dma_read:
                 listener(read)
             rings.read_issued(read)
+        elif fmt_type == _MESSAGE and dw1 & 0xFF in _INTA:
+            line = InterruptLine(record.t_ps, record.seq, dw1 & 0xFF == MessageCode.ASSERT_INTA)
+            for tell in self.listeners.on_interrupt_line:
+                tell(line)
         else:
-            self._strange(record, f"packet with Fmt/Type {fmt_type:#04x} on rq", f"{fmt_type:#04x}", "MRd or MWr")
+            self._strange(record, f"packet with Fmt/Type {fmt_type:#04x} on rq", f"{fmt_type:#04x}", "MRd, MWr or INTA")
 
     def _dma_write(self, record: Record, start: int, end: int, first: int, last: int, length: int) -> None:
         payload = record.payload

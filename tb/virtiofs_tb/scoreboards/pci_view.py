@@ -31,6 +31,7 @@ DRIVER_OK = int(DeviceStatus.DRIVER_OK)
 
 COMMAND = 0x04
 BAR0 = 0x10
+INTERRUPT_PIN = 0x3D
 CAP_POINTER = 0x34
 
 REGION_NAMES = {
@@ -102,6 +103,11 @@ class PciView:
         self._bar_values = [0] * 6
         self._bar_64 = [False] * 6
         self._windows: list[tuple[int, int, int]] = []
+
+    @property
+    def interrupt_pin(self) -> int | None:
+        """Interrupt Pin (1: INTA, 0: none), where the driver has read it."""
+        return self.config[INTERRUPT_PIN] if self._known[INTERRUPT_PIN] else None
 
     # ---- configuration requests ----
 
