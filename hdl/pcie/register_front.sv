@@ -9,7 +9,7 @@ module register_front
     parameter int unsigned MSIX_VECTORS = 11,
     parameter bit          CONFIG_SPACE = 1,
     parameter bit          RAMFS = 1,
-    parameter bit          INTX = 0,
+    parameter bit          INTX = 1,
     parameter bit          FLR = 0,
     parameter bit          POWER = 0,
     parameter logic [63:0] BUILT_FEATURES = FEATURES

@@ -113,7 +113,9 @@ class SimulationTest(uvm_test):
         assert isinstance(top, HierarchyObject)
         endpoint = profile.load(Path(environment["VIRTIOFS_PROFILE"]))
         port = endpoint.dpu.port
-        caps = replace(FEATURE_CAPS if port else PACKET_CAPS, dpu=port, dpu_client=port, announcer=port)
+        caps = replace(
+            FEATURE_CAPS if port else PACKET_CAPS, dpu=port, dpu_client=port, announcer=port, intx=endpoint.intx
+        )
         log_dir = self.run_dir if int(environment["VIRTIOFS_LOG"]) else None
         self.host = RtlHost(top, self.summary.seed, log_dir, caps=caps)
         entry = self.entry()
