@@ -31,12 +31,11 @@ class Interrupts:
         core.registers.on_vector_unmapped = self.forget
         core.on_needs_reset = self.config_changed
         core.scheduler.spawn(self._deliver(), FRONT)
-        self._told = False  # what the host takes INTA for
+        self._told = self._telling = False  # what the host takes INTA for; it is being told
         self._without_isr = False  # a defect: INTA is wanted, and no bit says why
         if core.config.intx:
             core.config.interrupt = self._status
-            core.registers.on_isr = self._changed.fire
-            core.scheduler.spawn(self._line(), FRONT)
+            core.registers.on_isr = self._line_changed
 
     # ---- events ----
 
@@ -58,7 +57,7 @@ class Interrupts:
         """PCI-ISR-D03: INTA follows the bit."""
         if self._core.defect is Defect.INTX_WITHOUT_ISR:
             self._without_isr = True
-            self._changed.fire()
+            self._line_changed()
         elif not self._core.strikes(Defect.INTX_MISSING, 4):
             self._core.registers.raise_isr(IsrStatus.QUEUE)
 
@@ -76,6 +75,7 @@ class Interrupts:
     def look_again(self) -> None:
         """A mask, an enable or bus master changed."""
         self._changed.fire()
+        self._line_changed()
 
     def _raise(self, event: int) -> None:
         vector = self._vector(event)
@@ -134,17 +134,20 @@ class Interrupts:
             return False
         return wanted and (not config.intx_disable or defect is Defect.INTX_WHILE_DISABLED)
 
+    def _line_changed(self) -> None:
+        """What decides about the level changed."""
+        if self._core.config.intx and not self._telling and self._level() != self._told:
+            self._telling = True
+            self._core.scheduler.spawn(self._line(), FRONT)
+
     def _line(self) -> Steps[None]:
         """A message for each change of the level that the host has not been told."""
-        while True:
-            level = self._level()
-            if level == self._told:
-                yield self._changed
-                continue
+        while (level := self._level()) != self._told:
             self._told = level
             code = MessageCode.ASSERT_INTA if level else MessageCode.DEASSERT_INTA
             self._core.send(Channel.RQ, interrupt_message(code, self._core.config.requester_id))
             yield None
+        self._telling = False
 
     # ---- BAR access by dword ----
 
