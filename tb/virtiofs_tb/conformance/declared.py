@@ -24,7 +24,6 @@ NOT_OFFERED = {
     "VIRTIO_F_SR_IOV": "not offered: VIRTIO_F_SR_IOV",
     "VIRTIO_F_ADMIN_VQ": "not offered: VIRTIO_F_ADMIN_VQ",
     "DAX": "not offered: no shared memory window",
-    "INTx": "not offered: Interrupt Pin is 0",
 }
 """What the endpoint does not have, by words of the column `applies`."""
 
