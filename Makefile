@@ -29,7 +29,7 @@ endif
 
 setup = @$(PYTHON) tools/bootstrap.py $(1) && .venv/bin/virtiofs-tb $(2)
 
-.PHONY: linux help sim waves campaign test list lint lock peers mount umount dpu bench conformance grade coverage synth clean
+.PHONY: linux help sim waves campaign test widths list lint lock peers mount umount dpu bench conformance grade coverage synth clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
@@ -43,6 +43,9 @@ waves: ## run TEST with SEED again with waves (of FROM to TO), and files for GTK
 
 test: ## all tests: unit tests without a simulator, then simulations
 	$(call setup,sim,test)
+
+widths: ## the units of the endpoint at 128 and 512 bits, and at its largest capacity
+	$(call setup,sim,widths)
 
 campaign: ## one test with many seeds (TEST=trees SEEDS=1-50), and a table of what each run checked
 	$(call setup,sim,campaign)

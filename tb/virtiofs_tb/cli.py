@@ -167,11 +167,23 @@ def list_tests() -> None:
 @click.option("--jobs", envvar="VIRTIOFS_JOBS", default="", help="simulations side by side [cores]")
 def test(jobs: str) -> None:
     """All tests: unit tests without a simulator, then simulations."""
+    run_tests(jobs, "tests/unit", "tests/sim", "-m", "not widths")
+
+
+@cli.command()
+@click.option("--jobs", envvar="VIRTIOFS_JOBS", default="", help="benches side by side [cores]")
+def widths(jobs: str) -> None:
+    """The units of the endpoint at 128 and 512 bits, and at its largest capacity."""
+    run_tests(jobs, "tests/sim/units", "-m", "widths")
+
+
+def run_tests(jobs: str, *arguments: str) -> None:
+    """Run pytest on all cores and exit with the class of what came of it."""
     workers = parse_number("JOBS", jobs, 1, 256) if jobs else runner.default_jobs()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VIRTIOFS_")}
     environment["VIRTIOFS_JOBS"] = str(workers)
     # A file's tests stay together: they share what was built and recorded for them.
-    command = [sys.executable, "-m", "pytest", "tests/unit", "tests/sim", "-n", str(workers), "--dist", "loadfile"]
+    command = [sys.executable, "-m", "pytest", *arguments, "-n", str(workers), "--dist", "loadfile"]
     done = subprocess.run(command, cwd=ROOT, env=environment)
     sys.exit(ResultClass.PASSED if done.returncode == 0 else ResultClass.FAILED)
 

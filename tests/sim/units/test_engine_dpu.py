@@ -57,6 +57,7 @@ def test_driver_and_dpu_are_answered_as_the_golden_file_system_does(seed: int) -
     assert seen(seed)
 
 
+@pytest.mark.widths
 @pytest.mark.parametrize(("width", "inodes"), [(128, 16), (512, 64)])
 def test_at_other_widths(width: int, inodes: int) -> None:
     parameters = {"DATA_W": width, "INODES": inodes, "PAGES": 64, "CELLS": 4 * inodes}

@@ -14,6 +14,7 @@ from tests.sim.units.engine_bench import DPU_LANE, Engine, Sent
 from tests.sim.units.engine_campaign import message
 from tests.sim.units.engine_traffic import Traffic
 from tests.sim.units.test_ramfs_engine import EXPRESS_CYCLES, SMALL, build, limits
+from tests.sim.units.unit_build import WIDTHS
 from virtiofs_model.engine import NotifyClass
 from virtiofs_model.layouts.dpu import REQUEST_BYTES_MAX, NotifyResult
 from virtiofs_model.layouts.fuse_constants import Opcode
@@ -174,7 +175,7 @@ def test_what_is_announced(what: str) -> None:
         assert engine.drain() == expected
 
 
-@pytest.mark.parametrize("width", [128, 256, 512])
+@pytest.mark.parametrize("width", WIDTHS)
 def test_names_of_all_lengths(width: int) -> None:
     with world(width=width) as engine:
         for name in NAMES:

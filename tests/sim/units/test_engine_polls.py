@@ -39,6 +39,7 @@ from tests.sim.units.test_engine_notices import (
     write,
 )
 from tests.sim.units.test_ramfs_engine import build
+from tests.sim.units.unit_build import WIDTHS
 from virtiofs_model.layouts.dpu import RETRIEVED_BYTES, NotifyFlag, NotifyResult
 from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.registers import NotifyPolicy
@@ -93,7 +94,7 @@ def test_how_poll_fails() -> None:
         assert reply is not None and reply[4:8] == struct.pack("<i", -errno.ENOSYS)
 
 
-@pytest.mark.parametrize("width", [128, 256, 512])
+@pytest.mark.parametrize("width", WIDTHS)
 def test_a_change_by_the_dpu_wakes_whoever_polls_the_inode(width: int) -> None:
     with world(width=width) as engine:
         whole = engine.room().words
@@ -272,7 +273,7 @@ def answer(size: int, seed: int = 0) -> bytes:
     return message(Opcode.NOTIFY_REPLY, FILE, struct.pack("<QQIIQQ", 0, 0, size, 0, 0, 0) + data, seed)
 
 
-@pytest.mark.parametrize("width", [128, 256, 512])
+@pytest.mark.parametrize("width", WIDTHS)
 def test_the_first_kilobyte_is_kept(width: int) -> None:
     with world(width=width) as engine:
         for size in (0, 1, 2, 15, 16, 17, 48, 943, 944, 945, 4096):

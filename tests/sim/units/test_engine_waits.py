@@ -13,6 +13,7 @@ from tests.sim.units.engine_bench import Engine, Room, Sent
 from tests.sim.units.engine_campaign import message
 from tests.sim.units.lock_requests import FLOCK, FLOCK_UNLOCK, READ, Want, create, init, interrupt, reopen
 from tests.sim.units.test_ramfs_engine import build
+from tests.sim.units.unit_build import WIDTHS
 from virtiofs_model.layouts.dpu import CacheOption, NotifyResult
 from virtiofs_model.layouts.fuse_constants import Opcode
 from virtiofs_model.registers import NotifyPolicy
@@ -69,7 +70,7 @@ def client() -> Iterator[Client]:
 
 
 @pytest.mark.parametrize("flags", [0, FLOCK], ids=("posix", "flock"))
-@pytest.mark.parametrize("width", [128, 256, 512])
+@pytest.mark.parametrize("width", WIDTHS)
 def test_a_request_that_waits_is_told_so_and_hears_of_the_lock(flags: int, width: int) -> None:
     with Engine(build() if width == 256 else build(DATA_W=width, PAGES=64), 1) as engine:
         client = Client(engine)

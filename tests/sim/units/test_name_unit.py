@@ -23,7 +23,7 @@ from tests.sim.units.name_reference import (
     pack_bits,
     parse,
 )
-from tests.sim.units.unit_build import build_unit, play
+from tests.sim.units.unit_build import build_unit, other, play
 
 HEAD_BYTES = 1024
 LISTING_BYTES = 4080
@@ -209,7 +209,9 @@ def random_script(parameters: dict[str, int], seed: int, steps: int) -> Script:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "steps"), [(SMALL, 6000), (WIDE, 6000), (FULL, 3000)], ids=("small-128", "wide-512", "full-256")
+    ("parameters", "steps"),
+    [other(SMALL, 6000), other(WIDE, 6000), (FULL, 3000)],
+    ids=("small-128", "wide-512", "full-256"),
 )
 def test_random_operations(parameters: dict[str, int], steps: int) -> None:
     executable = build_unit("name_bench", parameters)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sim.units.unit_build import build_unit
+from tests.sim.units.unit_build import build_unit, other
 
 COMMANDS = 4000
 
@@ -23,7 +23,7 @@ def run(program: Path, *arguments: str | int) -> subprocess.CompletedProcess[str
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
-@pytest.mark.parametrize(("width", "pages", "inodes"), [(256, 64, 64), (128, 16, 64), (512, 4096, 4096)])
+@pytest.mark.parametrize(("width", "pages", "inodes"), [(256, 64, 64), other(128, 16, 64), other(512, 4096, 4096)])
 def test_files_keep_what_was_written(width: int, pages: int, inodes: int) -> None:
     program = build(width, pages, inodes)
     full = 0

@@ -95,6 +95,7 @@ NARROW = {"DATA_W": 128, "INODES": 16, "PAGES": 64, "CELLS": 64}
 LARGEST = {"DATA_W": 512, "INODES": 4096, "PAGES": 4096, "ENTRIES": 8192, "CELLS": 16384}
 
 
+@pytest.mark.widths
 @pytest.mark.parametrize("parameters", [NARROW, LARGEST], ids=["narrow", "largest"])
 def test_at_other_widths_and_sizes(parameters: dict[str, int]) -> None:
     for seed in (1, 2):
@@ -103,6 +104,7 @@ def test_at_other_widths_and_sizes(parameters: dict[str, int]) -> None:
         campaign(build(**parameters), seed, BATCHES, limits(parameters), locks=locks)
 
 
+@pytest.mark.widths
 def test_the_largest_capacity_can_be_used_up() -> None:
     """4094 files beside the root, all found again; 16 MiB written and read back; then ENOSPC, and all space returns."""
     mib = 1 << 20

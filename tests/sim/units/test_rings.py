@@ -46,6 +46,7 @@ def test_chains_of_split_rings(ring: str, size: int) -> None:
         passes(build(), seed, ring, size, CHAINS)
 
 
+@pytest.mark.widths
 @pytest.mark.parametrize("width", [128, 512])
 def test_other_widths(width: int) -> None:
     for ring, size in (("packed", 5), ("packed", 100), ("event", 16)):

@@ -6,12 +6,23 @@ import os
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from virtiofs_tb.build import BuildError, find_verilator, locked
 from virtiofs_tb.paths import ENDPOINT_FILELIST, SIM_BUILD
 from virtiofs_tb.runner import default_jobs
 
 HERE = Path(__file__).parent
+
+
+def other(*values: Any) -> Any:
+    """Parameters of a test at a data width other than the default: `make widths` runs it, `make test` does not."""
+    return pytest.param(*values, marks=pytest.mark.widths)
+
+
+WIDTHS = [other(128), 256, other(512)]
 _TAIL = 30
 
 
